@@ -1,0 +1,1 @@
+"""The work itself. Nothing below here imports Airflow."""

@@ -1,0 +1,84 @@
+"""What one stage hands to the next: sealed files with their counts and digests. No value of a person is in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """Who is in the audience: a Parquet file with one column ``member_id``, unique and in byte order.
+
+    :param rows_read: Rows the source gave; ``rows_read = members + blank_keys + repeated_keys``.
+    """
+
+    path: Path
+    sha256: str
+    rows_read: int
+    blank_keys: int
+    repeated_keys: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiles:
+    """Members with their traits: a Parquet file, one row a member, in byte order of ``member_id``."""
+
+    path: Path
+    sha256: str
+    members: int
+    traits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFile:
+    """Finished bytes with their digest; the only kind `deliver` accepts.
+
+    :param members: Unique members behind the rows; in a PII file that is the number of rows.
+    :param csv_sha256: Digest of the plain CSV: the same inputs give the same, whatever the encryption.
+    :param waterfall: From members to rows, by reason; it adds up.
+    :param blanked: How many given values the rows leave blank, by reason.
+    """
+
+    path: Path
+    audience: str
+    destination: str
+    slot: str
+    day: date
+    name: str
+    rows: int
+    members: int
+    header: tuple[str, ...]
+    csv_bytes: int
+    csv_sha256: str
+    size_bytes: int
+    sha256: str
+    recipient: str
+    waterfall: dict[str, int]
+    blanked: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Proof of one delivery, as the ledger keeps it.
+
+    :param evidence: How well the arrival is proven, E1 (receiver's digest) to E5 (only the close was acknowledged).
+    :param sent_now: ``False`` when an earlier run had delivered it and nothing was sent.
+    """
+
+    delivery_id: str
+    destination: str
+    slot: str
+    day: date
+    name: str
+    folder: str
+    rows: int
+    members: int
+    size_bytes: int
+    sha256: str
+    csv_sha256: str
+    evidence: str
+    committed_at: datetime
+    sent_now: bool

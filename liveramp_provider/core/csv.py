@@ -1,0 +1,119 @@
+"""A delivery file's bytes: RFC 4180, every field quoted, LF, UTF-8 without BOM; optionally gzip without a time stamp.
+
+Source: LiveRamp, "Formatting File Data" (quotes must balance, no line break inside a value) and "Compress Files".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from isal import isal_zlib
+
+from liveramp_provider.core.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_OPTIONS = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid", eol="\n")
+# Ask zlib for a gzip wrapper; its header then carries neither a name nor a time.
+_GZIP_WINDOW = 31
+
+
+@dataclass(slots=True)
+class CsvWriter:
+    """Turns batches into CSV bytes, and knows afterwards what went through.
+
+    The first column is the file's audience key: it must be there, unique and in byte order, or nothing is sealed.
+    """
+
+    header: Sequence[str]
+    rows: int = 0
+    size_bytes: int = 0
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _last_key: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all bytes so far, lower-case hex."""
+        return self._digest.hexdigest()
+
+    def chunks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+        """The header row, then the rows of `batches` in their order.
+
+        :param batches: Text columns as in the header; null means an empty field.
+        :raises DataError: The keys are not unique and ascending.
+        """
+        yield self._count(",".join(f'"{name}"' for name in self.header).encode() + b"\n")
+        for batch in batches:
+            if batch.num_rows:
+                self._check_keys(batch.column(0))
+                yield self._count(_encode(batch))
+                self.rows += batch.num_rows
+
+    def _check_keys(self, keys: pa.Array) -> None:
+        with_last = pa.concat_arrays([pa.array([self._last_key], pa.string()), keys.cast(pa.string())])
+        # Compared as bytes: audience keys are ordered by their UTF-8, whatever the locale.
+        as_bytes = with_last.cast(pa.binary())
+        if not pc.all(pc.greater(as_bytes[1:], as_bytes[:-1]), skip_nulls=False).as_py():
+            raise DataError(f"{self.header[0]}: keys are not unique and in order; the file was not sealed.")
+        self._last_key = keys[-1].as_py()
+
+    def _count(self, chunk: bytes) -> bytes:
+        self._digest.update(chunk)
+        self.size_bytes += len(chunk)
+        return chunk
+
+
+def _encode(batch: pa.RecordBatch) -> bytes:
+    # A null would be written without quotes, and LiveRamp wants all fields quoted or none.
+    columns = [pc.fill_null(column.cast(pa.string()), "") for column in batch.columns]
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), buffer, _OPTIONS)
+    return buffer.getvalue()
+
+
+def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, compressed; equal input gives equal output."""
+    compressor = isal_zlib.compressobj(level=2, wbits=_GZIP_WINDOW)
+    for chunk in chunks:
+        if compressed := compressor.compress(chunk):
+            yield compressed
+    yield compressor.flush()
+
+
+class ChunkReader(io.RawIOBase):
+    """A file to read from, over chunks that are made as they are asked for.
+
+    gpg is fed from a thread that swallows exceptions, so a source that raises ends the file here and its error is
+    kept in :attr:`failure`: whoever reads must look at it before believing that the file is whole.
+    """
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed asks for any buffer
+        """Fill `buffer` as far as the current chunk goes; 0 at the end."""
+        while not self._rest:
+            try:
+                chunk = next(self._chunks, None)
+            except Exception as error:  # noqa: BLE001 - kept for the reader's owner, who raises it
+                self.failure, chunk = error, None
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        taken = min(len(buffer), len(self._rest))
+        buffer[:taken] = self._rest[:taken]
+        self._rest = self._rest[taken:]
+        return taken

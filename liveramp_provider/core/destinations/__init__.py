@@ -1,0 +1,1 @@
+"""What each receiver accepts: data and small pure functions, one module a receiver."""

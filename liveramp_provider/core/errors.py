@@ -1,0 +1,118 @@
+"""Every error, sorted by what its reader does next: edit the configuration, stop, or try again.
+
+No message holds a person's data: errors say what, where and how many, never which value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class LiveRampError(Exception):
+    """Root of all errors of this package."""
+
+
+class ConfigError(LiveRampError):
+    """The configuration is wrong: edit the audience file, the connection or the key. Never retried."""
+
+
+class PermanentError(LiveRampError):
+    """Running again cannot help: a person has to look. Never retried."""
+
+
+class TransientError(LiveRampError):
+    """The other side failed for now: retry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in an audience file, and where."""
+
+    where: str
+    line: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" {self.hint}" if self.hint else ""
+        return f"line {self.line}: {self.where}: {self.message.rstrip('.')}.{hint}"
+
+
+class AudienceFileError(ConfigError):
+    """An audience file has faults; all of them are listed, each with its line and a hint."""
+
+    def __init__(self, path: Path, faults: Sequence[Fault]) -> None:
+        self.path = path
+        self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.where)))
+        noun = "fault" if len(self.faults) == 1 else "faults"
+        listing = "\n".join(f"  {fault}" for fault in self.faults)
+        super().__init__(f"{path.name}: {len(self.faults)} {noun}\n{listing}")
+
+
+class SnapshotDayError(ConfigError):
+    """The run does not say, or contradicts itself on, which day's snapshot it is about."""
+
+
+class SourceError(ConfigError):
+    """A source cannot give what the audience file asks of it: a missing file, column, parameter or day."""
+
+
+class ConnectionConfigError(ConfigError):
+    """The connection is incomplete or unsafe: no pinned host key, or extras that switch the check off."""
+
+
+class HostKeyError(ConfigError):
+    """The server's host key is not the pinned one. Nothing was sent, not even the password."""
+
+
+class CredentialsError(ConfigError):
+    """The server refused the login."""
+
+
+class RemoteFolderError(ConfigError):
+    """The folder to deliver to does not exist or may not be used."""
+
+
+class EncryptionKeyError(ConfigError):
+    """The PGP key is not the pinned one, or cannot encrypt: expired, revoked, or without an encryption subkey."""
+
+
+class DataError(PermanentError):
+    """The data breaks a promise of the audience file or a limit of the receiver."""
+
+
+class SmallAudienceError(PermanentError):
+    """A file has fewer unique members than the receiver accepts; it was not sent."""
+
+
+class SealBrokenError(PermanentError):
+    """A sealed artefact's bytes are not the ones that were sealed; nothing of it is sent."""
+
+
+class DeliveryInDoubtError(PermanentError):
+    """Nobody can know whether the receiver has the file. It is never sent again by itself."""
+
+
+class EncryptionError(TransientError):
+    """The gpg program failed; no file was sealed."""
+
+
+class SourceUnavailableError(TransientError):
+    """A source broke off or could not be reached; nothing of it was kept."""
+
+
+class TransportError(TransientError):
+    """The connection to the receiver failed or broke; the ledger knows how far it came."""
+
+
+class DeliveryBusyError(TransientError):
+    """Another worker is delivering the same file right now."""
+
+
+class LedgerError(TransientError):
+    """The ledger cannot be reached, or another worker took this delivery over. No ledger, no delivery."""

@@ -1,0 +1,52 @@
+"""Everything that can be checked before a row is read: keys, host keys, credentials, folders. Nothing is sent."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.errors import ConfigError, LiveRampError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from liveramp_provider.core.audience import Audience, Destination
+    from liveramp_provider.core.transports import Transport
+
+log = logging.getLogger(__name__)
+
+
+def preflight(audience: Audience, *, transport: Callable[[Destination], Transport]) -> None:
+    """Check every destination of `audience`, and report all that is wrong at once.
+
+    :param transport: The way to a destination.
+    :raises ConfigError: Something has to be corrected first; one error names all of it.
+    :raises TransportError: A server does not answer; nothing else is wrong.
+    """
+    errors: list[LiveRampError] = []
+    for destination in audience.destinations:
+        for check in (_check_key, _check_door):
+            try:
+                check(destination, transport)
+            except LiveRampError as error:
+                errors.append(error)
+    faults = [error for error in errors if isinstance(error, ConfigError)]
+    if len(faults) > 1:
+        raise ConfigError("\n".join(str(fault) for fault in faults))
+    if errors:
+        raise (faults or errors)[0]
+    log.info("preflight: %d destinations are ready", len(audience.destinations))
+
+
+def _check_door(destination: Destination, transport: Callable[[Destination], Transport]) -> None:
+    transport(destination).check(destination.path)
+
+
+def _check_key(destination: Destination, _: Callable[[Destination], Transport]) -> None:
+    from liveramp_provider.core.pgp import check_key
+
+    if destination.encryption is not None:
+        key = check_key(destination.encryption, now=datetime.now(UTC))
+        until = f", valid until {key.expires:%Y-%m-%d}" if key.expires else ""
+        log.info("preflight: %s: encrypts to subkey %s%s", destination.id, key.subkey, until)

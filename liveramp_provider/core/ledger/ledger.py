@@ -1,0 +1,228 @@
+"""The ledger's operations: find, claim, and advance by compare-and-set."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
+from liveramp_provider.core.ledger.records import Delivery, State, deliveries, delivery_id, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liveramp_provider.core.artifacts import SealedFile
+
+#: How long a holder that says nothing is believed to be at work.
+LEASE_S = 120
+
+_NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING_AT_RECEIVER = (State.SEALED, State.UPLOADING)
+
+
+class Ledger:
+    """Deliveries in a SQL database. Without it nothing is delivered.
+
+    :raises LedgerError: From every operation, when the database does not answer.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        with self._transaction() as connection:
+            metadata.create_all(connection)
+
+    @classmethod
+    def in_file(cls, path: Path) -> Ledger:
+        """A ledger in an SQLite file, which is made when it is missing; readable by its owner only."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        return cls(sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30}))
+
+    def find(self, key: str) -> Delivery | None:
+        """The delivery with that id."""
+        with self._transaction() as connection:
+            return _find(connection, key)
+
+    def newest_committed(self, *, destination: str, audience: str, slot: str) -> Delivery | None:
+        """The delivered file of the latest day: what the receiver holds."""
+        statement = (
+            sa.select(deliveries)
+            .where(
+                deliveries.c.destination == destination,
+                deliveries.c.audience == audience,
+                deliveries.c.slot == slot,
+                deliveries.c.state == State.COMMITTED,
+            )
+            .order_by(deliveries.c.day.desc())
+            .limit(1)
+        )
+        with self._transaction() as connection:
+            row = connection.execute(statement).mappings().first()
+        return None if row is None else _delivery(row)
+
+    def claim(self, file: SealedFile, *, folder: str, holder: str) -> Claim:
+        """Become the one worker that delivers `file`.
+
+        A holder that died is taken over: at once by the same task, after its lease by another.
+
+        :param holder: Who claims; the same for every try of one task.
+        :raises DeliveryBusyError: Another worker holds it.
+        :raises DeliveryInDoubtError: It cannot be known whether the receiver has it.
+        """
+        key = delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
+        now = datetime.now(UTC)
+        with self._transaction() as connection:
+            found = _find(connection, key)
+            if found is None:
+                found = _new(file, key=key, folder=folder, now=now)
+                connection.execute(sa.insert(deliveries).values(_values(found)))
+        if found.state is State.IN_DOUBT:
+            raise in_doubt(found, "an earlier run could not find out")
+        if found.lease_until > now and found.holder != holder:
+            raise DeliveryBusyError(f"{found.name} is being delivered by {found.holder}. It is tried again.")
+        # What is at the receiver under a temporary name already stays what it is; before that, the newest file counts.
+        facts = _facts(file, folder) if found.state in _NOTHING_AT_RECEIVER else {}
+        taken = self._compare_and_set(
+            found,
+            epoch=found.epoch + 1,
+            holder=holder,
+            lease_until=now + timedelta(seconds=LEASE_S),
+            send_attempts=found.send_attempts + 1,
+            **facts,
+        )
+        if taken is None:
+            raise DeliveryBusyError(f"{found.name} was taken by another worker just now. It is tried again.")
+        return Claim(self, taken)
+
+    def advance(self, held: Delivery, **changes: Any) -> Delivery:
+        """Write `changes` if `held` is still what the ledger says.
+
+        :raises LedgerError: Another worker took the delivery over: this one must stop.
+        """
+        written = self._compare_and_set(held, **changes)
+        if written is None:
+            raise LedgerError(f"{held.name}: another worker took this delivery over; this one stops.")
+        return written
+
+    def _compare_and_set(self, held: Delivery, **changes: Any) -> Delivery | None:
+        statement = (
+            sa.update(deliveries)
+            .where(
+                deliveries.c.delivery_id == held.delivery_id,
+                deliveries.c.epoch == held.epoch,
+                deliveries.c.state == held.state,
+            )
+            .values(changes | {"updated_at": datetime.now(UTC)})
+        )
+        with self._transaction() as connection:
+            if connection.execute(statement).rowcount != 1:
+                return None
+            return _find(connection, held.delivery_id)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise DeliveryBusyError("another worker began the same delivery just now. It is tried again.") from None
+        except sa.exc.SQLAlchemyError as error:
+            raise LedgerError(
+                f"the ledger does not answer ({type(error).__name__}). Nothing is sent without it."
+            ) from None
+
+
+@dataclass(slots=True)
+class Claim:
+    """One worker's hold on one delivery."""
+
+    ledger: Ledger
+    delivery: Delivery
+
+    def advance(self, state: State, **facts: Any) -> None:
+        """Record that the delivery has come to `state`, and renew the lease.
+
+        :raises LedgerError: Another worker took it over.
+        """
+        lease = datetime.now(UTC) + timedelta(seconds=LEASE_S)
+        self.delivery = self.ledger.advance(self.delivery, state=state, lease_until=lease, **facts)
+
+    def renew(self) -> None:
+        """Say that the work goes on.
+
+        :raises LedgerError: Another worker took it over.
+        """
+        self.advance(self.delivery.state)
+
+    def release(self) -> None:
+        """Let others claim it at once; for a worker that gives up in an orderly way."""
+        self.delivery = self.ledger.advance(self.delivery, lease_until=_NO_MOMENT)
+
+    def doubt(self, why: str) -> DeliveryInDoubtError:
+        """Record that nobody can know, and return the error to raise."""
+        self.advance(State.IN_DOUBT)
+        return in_doubt(self.delivery, why)
+
+
+def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
+    """The error that asks a person to look."""
+    return DeliveryInDoubtError(
+        f"{delivery.folder}/{delivery.name}: {why} whether LiveRamp has this file, so it is not sent again. "
+        f"Look at LiveRamp's Files page (delivery {delivery.delivery_id[:12]})."
+    )
+
+
+def _find(connection: sa.Connection, key: str) -> Delivery | None:
+    statement = sa.select(deliveries).where(deliveries.c.delivery_id == key)
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else _delivery(row)
+
+
+def _delivery(row: sa.RowMapping) -> Delivery:
+    return Delivery(**{**row, "state": State(row["state"])})
+
+
+def _values(delivery: Delivery) -> dict[str, Any]:
+    return {column.name: getattr(delivery, column.name) for column in deliveries.columns}
+
+
+def _facts(file: SealedFile, folder: str) -> dict[str, Any]:
+    return {
+        "folder": folder,
+        "name": file.name,
+        "rows": file.rows,
+        "members": file.members,
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "csv_sha256": file.csv_sha256,
+        "header_sha256": hashlib.sha256("\n".join(file.header).encode()).hexdigest(),
+        "recipient": file.recipient,
+    }
+
+
+def _new(file: SealedFile, *, key: str, folder: str, now: datetime) -> Delivery:
+    return Delivery(
+        delivery_id=key,
+        destination=file.destination,
+        audience=file.audience,
+        slot=file.slot,
+        day=file.day,
+        state=State.SEALED,
+        epoch=0,
+        holder="",
+        lease_until=_NO_MOMENT,
+        send_attempts=0,
+        temp_name="",
+        host_key="",
+        evidence="",
+        created_at=now,
+        updated_at=now,
+        committed_at=None,
+        **_facts(file, folder),
+    )

@@ -1,0 +1,116 @@
+"""The ledger's one table, and a row of it as a value."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+
+class State(StrEnum):
+    """How far a delivery has come.
+
+    SEALED → UPLOADING (a temporary name) → VERIFIED → INTENT (to rename) → COMMITTED; IN_DOUBT when nobody can know.
+    """
+
+    SEALED = "sealed"
+    UPLOADING = "uploading"
+    VERIFIED = "verified"
+    INTENT = "intent"
+    COMMITTED = "committed"
+    IN_DOUBT = "in_doubt"
+
+
+class _UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back on the way out."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """With its zone."""
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+deliveries = sa.Table(
+    "liveramp_deliveries",
+    metadata,
+    sa.Column("delivery_id", sa.String(64), primary_key=True),
+    sa.Column("destination", sa.String(64), nullable=False),
+    sa.Column("audience", sa.String(64), nullable=False),
+    sa.Column("slot", sa.String(32), nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("holder", sa.String(500), nullable=False),
+    sa.Column("lease_until", _UtcDateTime, nullable=False),
+    sa.Column("send_attempts", sa.Integer, nullable=False),
+    sa.Column("folder", sa.String(250), nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("temp_name", sa.String(64), nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("members", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("csv_sha256", sa.String(64), nullable=False),
+    sa.Column("header_sha256", sa.String(64), nullable=False),
+    sa.Column("recipient", sa.String(40), nullable=False),
+    sa.Column("host_key", sa.String(100), nullable=False),
+    sa.Column("evidence", sa.String(2), nullable=False),
+    sa.Column("created_at", _UtcDateTime, nullable=False),
+    sa.Column("updated_at", _UtcDateTime, nullable=False),
+    sa.Column("committed_at", _UtcDateTime, nullable=True),
+    sa.Index("liveramp_deliveries_newest", "destination", "audience", "slot", "day"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A row of the ledger: one file of one day to one destination.
+
+    :param epoch: Counts the workers that have held this delivery; only the last one may write.
+    :param lease_until: Until then the holder is believed to be at work.
+    :param temp_name: Name of the upload in progress, known to the ledger before it is opened.
+    :param committed_at: ``None`` until the file has its final name.
+    """
+
+    delivery_id: str
+    destination: str
+    audience: str
+    slot: str
+    day: date
+    state: State
+    epoch: int
+    holder: str
+    lease_until: datetime
+    send_attempts: int
+    folder: str
+    name: str
+    temp_name: str
+    rows: int
+    members: int
+    size_bytes: int
+    sha256: str
+    csv_sha256: str
+    header_sha256: str
+    recipient: str
+    host_key: str
+    evidence: str
+    created_at: datetime
+    updated_at: datetime
+    committed_at: datetime | None
+
+
+def delivery_id(*, destination: str, audience: str, slot: str, day: date, revision: int = 1) -> str:
+    """Identity of a delivery: no clock, no run and nothing of the mapping is in it, so a rerun is the same one."""
+    identity = "|".join(("v1", destination, audience, slot, day.isoformat(), str(revision)))
+    return hashlib.sha256(identity.encode()).hexdigest()

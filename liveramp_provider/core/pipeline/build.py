@@ -1,0 +1,156 @@
+"""Stage 3 of 4: the delivery files, by the receiver's rules, sealed.
+
+Rows stream from the engine through CSV, gzip and gpg into a file that gets its name only when row count, keys and
+gpg's status are good. With encryption on, no readable delivery file touches a disk.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.artifacts import SealedFile
+from liveramp_provider.core.audience import PiiFile
+from liveramp_provider.core.destinations.liveramp import MAX_BYTES
+from liveramp_provider.core.errors import DataError, SealBrokenError
+from liveramp_provider.core.naming import delivered_name, inner_name
+from liveramp_provider.core.staging import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+
+    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.audience import Audience, Destination, DeviceFile
+    from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.rows import Rows
+    from liveramp_provider.core.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+#: Part of every sealed file's identity: a new number rebuilds files that were sealed under older rules.
+RULES_VERSION = 1
+
+_BATCH_ROWS = 100_000
+
+
+def build(
+    audience: Audience, destination: Destination, day: date, profiles: Profiles, *, workspace: Workspace
+) -> tuple[SealedFile, ...]:
+    """Every file of `destination` for that day, each judged and sealed on its own.
+
+    Safe to repeat: a sealed file is returned as it is, byte for byte, even where encrypting again would differ.
+
+    :raises DataError: A file breaks one of the receiver's limits.
+    :raises EncryptionKeyError: The key may not be used any more.
+    :raises EncryptionError: gpg failed; nothing was sealed.
+    """
+    return tuple(_build_file(audience, destination, day, profiles, file, workspace) for file in destination.files)
+
+
+def _build_file(
+    audience: Audience,
+    destination: Destination,
+    day: date,
+    profiles: Profiles,
+    file: PiiFile | DeviceFile,
+    workspace: Workspace,
+) -> SealedFile:
+    name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
+    inputs = {
+        "rules": RULES_VERSION,
+        "profiles": profiles.sha256,
+        "region": destination.region,
+        "file": file,
+        "name": name,
+        "recipient": destination.encryption.recipient if destination.encryption else "",
+    }
+    stage = f"build-{destination.id}-{file.slot}"
+    place = workspace.staging.place(audience_id=audience.id, day=day, stage=stage, inputs=inputs)
+    if (sealed := place.sealed(SealedFile)) is not None:
+        log.info("build: %s is sealed already, %d rows", sealed.name, sealed.rows)
+        return sealed
+    from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.device_rows import device_rows
+    from liveramp_provider.core.guards.limits import check_limits
+    from liveramp_provider.core.pii_rows import pii_rows
+
+    with workspace.reader(audience, day) as reader:
+        table = reader.engine.read_parquet(profiles.path)
+        if isinstance(file, PiiFile):
+            rows = pii_rows(file, table, region=destination.region, engine=reader.engine, scratch=reader.scratch)
+        else:
+            rows = device_rows(file, table, engine=reader.engine, scratch=reader.scratch)
+        check_limits(file, rows, region=destination.region, engine=reader.engine)
+        writer = CsvWriter(file.headers)
+        batches = reader.engine.to_pyarrow_batches(rows.table, chunk_size=_BATCH_ROWS)
+        path = reader.scratch / name
+        inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day)
+        _write(destination, writer.chunks(batches), path=path, inner=inner)
+        sealed = place.seal(
+            reader.scratch,
+            _sealed_file(audience, destination, day, file, rows=rows, writer=writer, path=path),
+        )
+    log.info("build: sealed %s: %d rows, %d bytes", sealed.name, sealed.rows, sealed.size_bytes)
+    return sealed
+
+
+def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> None:
+    """CSV chunks → gzip → gpg → `path`, as the destination asks."""
+    from liveramp_provider.core.csv import ChunkReader, gzipped
+    from liveramp_provider.core.pgp import encrypt
+
+    if destination.compression == "gzip":
+        chunks = gzipped(chunks)
+        inner += ".gz"
+    if destination.encryption is None:
+        with path.open("xb") as file:
+            file.writelines(chunks)
+        return
+    reader = ChunkReader(chunks)
+    encrypt(
+        io.BufferedReader(reader, 1 << 20),
+        destination.encryption,
+        target=path,
+        inner_name=inner,
+        now=datetime.now(UTC),
+    )
+    if reader.failure is not None:
+        raise reader.failure
+
+
+def _sealed_file(
+    audience: Audience,
+    destination: Destination,
+    day: date,
+    file: PiiFile | DeviceFile,
+    *,
+    rows: Rows,
+    writer: CsvWriter,
+    path: Path,
+) -> SealedFile:
+    if writer.rows != rows.count:
+        raise SealBrokenError(f"{path.name}: {rows.count:,} rows were due and {writer.rows:,} written; not sealed.")
+    if writer.size_bytes > MAX_BYTES:
+        raise DataError(f"{path.name}: {writer.size_bytes:,} bytes before compression; LiveRamp takes {MAX_BYTES:,}.")
+    return SealedFile(
+        path=path,
+        audience=audience.id,
+        destination=destination.id,
+        slot=file.slot,
+        day=day,
+        name=path.name,
+        rows=writer.rows,
+        members=rows.members,
+        header=file.headers,
+        csv_bytes=writer.size_bytes,
+        csv_sha256=writer.sha256,
+        size_bytes=path.stat().st_size,
+        sha256=digest_of(path),
+        recipient=destination.encryption.recipient if destination.encryption else "",
+        waterfall=rows.waterfall,
+        blanked=rows.blanked,
+    )

@@ -1,0 +1,85 @@
+"""Stage 4 of 4: put a sealed file where the receiver collects it, once."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.artifacts import Receipt
+from liveramp_provider.core.errors import LedgerError, SealBrokenError, SmallAudienceError
+from liveramp_provider.core.ledger import State, delivery_id
+from liveramp_provider.core.staging import digest_of
+
+if TYPE_CHECKING:
+    from liveramp_provider.core.artifacts import SealedFile
+    from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.ledger import Delivery, Ledger
+    from liveramp_provider.core.transports import Transport
+
+log = logging.getLogger(__name__)
+
+
+def deliver(
+    file: SealedFile, destination: Destination, *, transport: Transport, ledger: Ledger, holder: str
+) -> Receipt:
+    """Put `file` at the receiver under its final name, once.
+
+    Safe to repeat: a second call finds the committed delivery and sends nothing.
+
+    :param holder: Who delivers; the same for every try of one task.
+    :raises SmallAudienceError: Too few unique members; nothing was sent.
+    :raises SealBrokenError: The bytes are not those that were sealed; nothing was sent.
+    :raises TransientError: It broke off, or somebody else is at it: try again.
+    :raises ConfigError: Host key, credentials or folder are wrong.
+    :raises DeliveryInDoubtError: Nobody can know whether the receiver has it.
+    """
+    key = delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
+    found = ledger.find(key)
+    if found is not None and found.state is State.COMMITTED:
+        log.info("deliver: %s was delivered at %s; nothing is sent", found.name, found.committed_at)
+        return _receipt(found, sent_now=False)
+    _check_size(file, destination, ledger)
+    if digest_of(file.path) != file.sha256:
+        raise SealBrokenError(f"{file.name}: the staged bytes are not those that were sealed. Clear the build task.")
+    claim = ledger.claim(file, folder=destination.path, holder=holder)
+    if claim.delivery.state is not State.COMMITTED:
+        transport.send(file.path, claim)
+    receipt = _receipt(claim.delivery, sent_now=True)
+    log.info("deliver: %s, %d rows, %d bytes, %s", receipt.name, receipt.rows, receipt.size_bytes, receipt.evidence)
+    return receipt
+
+
+def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> None:
+    if file.members >= destination.min_members:
+        return
+    held = ledger.newest_committed(destination=file.destination, audience=file.audience, slot=file.slot)
+    still = (
+        f"LiveRamp still holds the {held.members:,} members delivered for {held.day}"
+        if held
+        else "LiveRamp holds nothing of it yet"
+    )
+    raise SmallAudienceError(
+        f"{file.name}: {file.members:,} unique members, and a file needs {destination.min_members:,}; "
+        f"it was not sent. {still}."
+    )
+
+
+def _receipt(delivery: Delivery, *, sent_now: bool) -> Receipt:
+    if delivery.committed_at is None:
+        raise LedgerError(f"{delivery.name}: committed without a time; the ledger was changed by hand.")
+    return Receipt(
+        delivery_id=delivery.delivery_id,
+        destination=delivery.destination,
+        slot=delivery.slot,
+        day=delivery.day,
+        name=delivery.name,
+        folder=delivery.folder,
+        rows=delivery.rows,
+        members=delivery.members,
+        size_bytes=delivery.size_bytes,
+        sha256=delivery.sha256,
+        csv_sha256=delivery.csv_sha256,
+        evidence=delivery.evidence,
+        committed_at=delivery.committed_at,
+        sent_now=sent_now,
+    )

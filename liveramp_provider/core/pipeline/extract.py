@@ -1,0 +1,60 @@
+"""Stage 1 of 4: who is in the audience on that day."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.artifacts import Membership
+from liveramp_provider.core.staging import digest_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def extract(audience: Audience, day: date, *, workspace: Workspace) -> Membership:
+    """The members of `audience` on `day`: their keys, unique, in byte order, sealed.
+
+    Safe to repeat: a day that is sealed is returned as it was, whatever the source says now.
+
+    :raises SourceError: The source lacks a column, a file, or the day.
+    :raises SourceUnavailableError: The source broke off; nothing was sealed.
+    """
+    place = workspace.staging.place(audience_id=audience.id, day=day, stage="extract", inputs=audience.membership)
+    if (sealed := place.sealed(Membership)) is not None:
+        log.info("extract: %s is sealed already, %d members", day, sealed.members)
+        return sealed
+    from liveramp_provider.core.identifiers import as_text, clean
+
+    with workspace.reader(audience, day) as reader:
+        key = audience.membership.key
+        rows = reader.table(audience.membership.source, [key], label="membership")
+        keyed = rows.select(member_id=clean(as_text(rows[key])))
+        path = reader.scratch / "membership.parquet"
+        members = keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id")
+        reader.engine.to_parquet(members, path)
+        counted = keyed.aggregate(rows=keyed.count(), given=keyed.member_id.count())
+        counts = reader.engine.to_pyarrow(counted).to_pylist()[0]
+        unique = int(reader.engine.to_pyarrow(reader.engine.read_parquet(path).count()).as_py())
+        membership = Membership(
+            path=path,
+            sha256=digest_of(path),
+            rows_read=counts["rows"],
+            blank_keys=counts["rows"] - counts["given"],
+            repeated_keys=counts["given"] - unique,
+            members=unique,
+        )
+        sealed = place.seal(reader.scratch, membership)
+    log.info(
+        "extract: %d rows, %d without a key, %d repeated: %d members",
+        sealed.rows_read,
+        sealed.blank_keys,
+        sealed.repeated_keys,
+        sealed.members,
+    )
+    return sealed

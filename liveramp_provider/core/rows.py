@@ -1,0 +1,52 @@
+"""The rows of one delivery file, worked out once and kept in order, with the account of every row that is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ibis
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What goes into a file.
+
+    :param table: The file's columns as text, under their headers, in the order of the first.
+    :param count: How many rows `table` has.
+    :param members: Unique members behind them.
+    :param waterfall: From members to rows, by reason; it adds up.
+    :param blanked: How many given values the rows leave blank or change, by reason.
+    """
+
+    table: ir.Table
+    count: int
+    members: int
+    waterfall: dict[str, int]
+    blanked: dict[str, int]
+
+
+def staged(engine: Backend, expression: ir.Table, path: Path) -> ir.Table:
+    """The rows of `expression`, worked out once into a scratch file, order kept."""
+    engine.to_parquet(expression, path)
+    return engine.read_parquet(path)
+
+
+def totals(
+    engine: Backend, table: ir.Table, *, rows: str, **amounts: ir.BooleanColumn | ir.IntegerColumn
+) -> dict[str, int]:
+    """The number of rows, under the name `rows`, and the sum of each amount; a condition counts where it holds."""
+    sums = {name: amount.cast("int64").sum().fill_null(0) for name, amount in amounts.items()}
+    row = engine.to_pyarrow(table.aggregate(**{rows: table.count()}, **sums)).to_pylist()[0]
+    return {name: int(value) for name, value in row.items()}
+
+
+def nothing() -> ir.StringValue:
+    """A missing text."""
+    return ibis.null("string")

@@ -1,0 +1,87 @@
+"""Where rows come from. A source knows its day, and nothing of destinations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.audience import SqlSource
+from liveramp_provider.core.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    import ibis.expr.types as ir
+    import sqlalchemy
+    from ibis.backends.duckdb import Backend
+
+    from liveramp_provider.core.audience import Source
+
+    #: Turns the name of a connection into an engine; operators and the command line bring their own.
+    Connect = Callable[[str], sqlalchemy.Engine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Reads sources as of one day into one engine.
+
+    :param today: The date in the audience's time zone, for sources that only know the present.
+    :param scratch: Folder for rows that have to be copied before the engine can read them.
+    """
+
+    engine: Backend
+    connect: Connect
+    audience_id: str
+    day: date
+    today: date
+    scratch: Path
+
+    def table(self, source: Source, columns: Sequence[str], *, label: str) -> ir.Table:
+        """The named columns of `source`, as of the day.
+
+        :param label: What the source is called in errors, such as ``membership``.
+        :raises SourceError: A column, a file or the day is not to be had.
+        :raises SourceUnavailableError: The warehouse broke off.
+        """
+        from liveramp_provider.core.sources.files import read_files
+        from liveramp_provider.core.sources.sql import land_query
+
+        if source.current:
+            self._check_current(label)
+        if isinstance(source, SqlSource):
+            target = self.scratch / f"rows of {label}.parquet"
+            land_query(
+                source,
+                self.connect(source.conn_id),
+                parameters={"snapshot_date": self.day, "audience": self.audience_id},
+                columns=columns,
+                target=target,
+                label=label,
+            )
+            return self.engine.read_parquet(target)
+        table = read_files(source, self.engine, day=self.day, label=label)
+        check_columns(table.columns, columns, label=label)
+        return table.select(*columns)
+
+    def _check_current(self, label: str) -> None:
+        # The nightly run of a day starts on the day after, so "now" still stands for yesterday.
+        if not 0 <= (self.today - self.day).days <= 1:
+            raise SourceError(
+                f"{label}: the source is `current: true` and cannot tell who was in it on {self.day}; today is "
+                f"{self.today}. Read from a source that keeps history (:snapshot_date), or deliver this day no more."
+            )
+
+
+def check_columns(found: Sequence[str], wanted: Sequence[str], *, label: str) -> None:
+    """All of `wanted` are there, spelled just so.
+
+    :raises SourceError: Names what is missing and what there is.
+    """
+    missing = [column for column in dict.fromkeys(wanted) if column not in found]
+    if missing:
+        raise SourceError(
+            f"{label}: no column {', '.join(missing)}. The source has: {', '.join(found)}. "
+            "Correct the name in the audience file, or add the column to the query."
+        )

@@ -1,0 +1,129 @@
+"""An audience as a DAG: preflight → extract → enrich, then for every destination build → deliver."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TaskGroup, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.errors import AudienceFileError
+from liveramp_provider.dag_docs import audience_doc, fault_doc
+from liveramp_provider.operators.build import LiveRampBuildOperator
+from liveramp_provider.operators.deliver import LiveRampDeliverOperator
+from liveramp_provider.operators.enrich import LiveRampEnrichOperator
+from liveramp_provider.operators.extract import LiveRampExtractOperator
+from liveramp_provider.operators.preflight import LiveRampPreflightOperator
+
+if TYPE_CHECKING:
+    from liveramp_provider.core.audience import Audience, Destination
+
+#: Days before this are not scheduled; they can be backfilled from it on.
+EPOCH = (2020, 1, 1)
+
+
+def dags_in(folder: str | Path) -> dict[str, DAG]:
+    """One DAG for every ``*.yaml`` in `folder`, by its id.
+
+    A file with faults becomes a placeholder DAG that shows them, so that it takes no other audience down with it.
+    """
+    dags: dict[str, DAG] = {}
+    for path in sorted(Path(folder).glob("*.yaml")):
+        dag = dag_of_file(path)
+        if dag.dag_id in dags:
+            dag = _placeholder(path.stem, f"{path.name}: another file already describes {dag.dag_id}.")
+        dags[dag.dag_id] = dag
+    return dags
+
+
+def dag_of_file(path: Path) -> DAG:
+    """The DAG of one audience file, or a placeholder with its faults."""
+    try:
+        return audience_dag(load_audience(path))
+    except AudienceFileError as error:
+        return _placeholder(_id_written_in(path), str(error))
+
+
+def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
+    """The daily DAG of `audience`; the day it delivers is its partition key.
+
+    :param dag_arguments: Anything :class:`airflow.sdk.DAG` takes, to add to or replace what is set here.
+    """
+    zone = pendulum.timezone(audience.schedule.timezone)
+    arguments: dict[str, Any] = {
+        "dag_id": audience.id,
+        "dag_display_name": audience.name,
+        # The run at midnight after a day delivers that day.
+        "schedule": CronPartitionTimetable(
+            audience.schedule.cron, timezone=audience.schedule.timezone, run_offset=-1, key_format="%Y-%m-%d"
+        ),
+        "start_date": pendulum.datetime(*EPOCH, tz=zone),
+        "catchup": False,
+        "max_active_runs": 1,
+        "params": {
+            "snapshot_date": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="Snapshot date",
+                description="The day to deliver, when the run has no partition key.",
+            )
+        },
+        "default_args": {"owner": ", ".join(audience.owners) or "airflow"},
+        "tags": ["liveramp", *(f"liveramp:{destination.id}" for destination in audience.destinations)],
+        "doc_md": audience_doc(audience),
+    }
+    with DAG(**(arguments | dag_arguments)) as dag:
+        preflight = LiveRampPreflightOperator(task_id="preflight", audience=audience)
+        extract = LiveRampExtractOperator(task_id="extract", audience=audience)
+        enrich = LiveRampEnrichOperator(task_id="enrich", audience=audience, membership=extract.output)
+        preflight >> extract
+        for destination in audience.destinations:
+            with TaskGroup(group_id=destination.id, tooltip=f"LiveRamp, {destination.path}"):
+                build = LiveRampBuildOperator(
+                    task_id="build", audience=audience, destination=destination.id, profiles=enrich.output
+                )
+                for file in destination.files:
+                    LiveRampDeliverOperator(
+                        task_id=f"deliver_{file.slot}",
+                        audience=audience,
+                        destination=destination.id,
+                        slot=file.slot,
+                        files=build.output,
+                        outlets=[delivered_file(audience, destination, file.slot)],
+                    )
+    return dag
+
+
+def delivered_file(audience: Audience, destination: Destination, slot: str) -> Asset:
+    """The asset that a delivery updates; its events carry day, counts and digests."""
+    # Airflow looks the scheme of any other URI up by loading every provider, boto3 included, at each parse.
+    return Asset(
+        name=f"liveramp:{destination.id}:{audience.id}:{slot}",
+        uri=f"x-liveramp://{destination.id}/{audience.id}/{slot}",
+        group="liveramp",
+    )
+
+
+def _placeholder(dag_id: str, faults: str) -> DAG:
+    with DAG(dag_id=dag_id, schedule=None, tags=["liveramp", "liveramp:broken"], doc_md=fault_doc(faults)) as dag:
+
+        @task(task_id="read_audience_file", retries=0)
+        def read_audience_file() -> None:
+            raise AirflowFailException(faults)
+
+        read_audience_file()
+    return dag
+
+
+def _id_written_in(path: Path) -> str:
+    """The id that a broken file seems to mean: its own, or else its name."""
+    try:
+        written = re.search(r"^audience:\s*[\"']?([A-Za-z0-9_-]{1,64})[\"']?\s*(#.*)?$", path.read_text(), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        written = None
+    return written[1] if written else re.sub(r"[^A-Za-z0-9_-]", "_", path.stem)

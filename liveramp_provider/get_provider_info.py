@@ -1,0 +1,95 @@
+"""What Airflow reads about this provider: connection type and form, hooks, operators, configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from liveramp_provider import __version__
+
+_INTEGRATION = "LiveRamp"
+_SECRET = {"type": ["string", "null"], "format": "password"}
+_TEXT = {"type": ["string", "null"]}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description, in the form Airflow's schema asks for."""
+    return {
+        "package-name": "airflow-provider-liveramp",
+        "name": "LiveRamp",
+        "description": "Delivers audiences to LiveRamp: extract, enrich, build, deliver.",
+        "versions": [__version__],
+        "integrations": [
+            {"integration-name": _INTEGRATION, "external-doc-url": "https://docs.liveramp.com/", "tags": ["service"]}
+        ],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["liveramp_provider.hooks.liveramp"]}],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [
+                    f"liveramp_provider.operators.{verb}"
+                    for verb in ("preflight", "extract", "enrich", "build", "deliver")
+                ],
+            }
+        ],
+        "connection-types": [_connection_type()],
+        "config": {"liveramp": _config()},
+    }
+
+
+def _connection_type() -> dict[str, Any]:
+    return {
+        "connection-type": "liveramp",
+        "hook-name": "LiveRamp",
+        "hook-class-name": "liveramp_provider.hooks.liveramp.LiveRampHook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema"],
+            "relabeling": {"host": "SFTP host", "login": "SFTP user"},
+            "placeholders": {"host": "files.liveramp.com", "port": "22"},
+        },
+        "conn-fields": {
+            "host_key": {
+                "label": "Host key",
+                "description": "The server's public key as ssh-keyscan prints it: <type> <base64>. Always verified.",
+                "schema": _TEXT,
+            },
+            "private_key": {
+                "label": "Private key (PEM)",
+                "description": "Instead of a password.",
+                "schema": _SECRET,
+            },
+            "private_key_passphrase": {
+                "label": "Private key passphrase",
+                "description": "If the private key has one.",
+                "schema": _SECRET,
+            },
+        },
+    }
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "description": "Where and with what audiences are prepared.",
+        "options": {
+            "home": {
+                "description": "Folder for staged files and the ledger. Default: liveramp, beside the DAGs folder.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/var/lib/airflow/liveramp",
+                "default": "",
+            },
+            "memory_limit": {
+                "description": "Memory the query engine may use per task before it spills to disk.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "8GB",
+                "default": "2GB",
+            },
+            "threads": {
+                "description": "Threads the query engine may use per task.",
+                "version_added": "0.1.0",
+                "type": "integer",
+                "example": "4",
+                "default": "2",
+            },
+        },
+    }

@@ -1,0 +1,1 @@
+"""Operators: one a verb, no logic of their own."""

@@ -1,0 +1,43 @@
+"""What is known of every member on the run's day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.snapshot_day import snapshot_day
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+
+class LiveRampEnrichOperator(LiveRampOperator):
+    """Seal members with their traits; see :func:`liveramp_provider.core.pipeline.enrich.enrich`.
+
+    :param membership: What the extract task returned.
+    """
+
+    template_fields: Sequence[str] = ("membership",)
+
+    def __init__(self, *, membership: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.membership = membership
+
+    def execute(self, context: Context) -> dict[str, str | int]:
+        """Return where the profiles are sealed, their digest and counts."""
+        from liveramp_provider import settings
+        from liveramp_provider.core.artifacts import Membership
+        from liveramp_provider.core.pipeline.enrich import enrich
+        from liveramp_provider.core.staging import load
+
+        membership = load(Membership, Path(self.membership["place"]))
+        profiles = enrich(self.audience, snapshot_day(context), membership, workspace=settings.workspace())
+        return {
+            "place": str(profiles.path.parent),
+            "sha256": profiles.sha256,
+            "members": profiles.members,
+            "traits": len(profiles.traits),
+        }

@@ -1,0 +1,33 @@
+"""Check what can be checked before a row is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liveramp_provider.hooks.liveramp import LiveRampHook
+from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.snapshot_day import snapshot_day
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.transports import Transport
+
+
+class LiveRampPreflightOperator(LiveRampOperator):
+    """Log in to every destination and check its folder, host key and PGP key; nothing is read and nothing sent."""
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """Return the day and the destinations that are ready."""
+        from liveramp_provider import settings
+        from liveramp_provider.core.guards.preflight import preflight
+
+        day = snapshot_day(context)
+        settings.ledger()
+        preflight(self.audience, transport=_transport)
+        return {"day": day.isoformat(), "ready": ", ".join(d.id for d in self.audience.destinations)}
+
+
+def _transport(destination: Destination) -> Transport:
+    return LiveRampHook(destination.conn_id).transport()
