@@ -1,7 +1,6 @@
 """What the box remembers of its files: the received bytes, what became of them, seeds and queues."""
 
 import json
-import os
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -42,8 +41,7 @@ class Archive:
         """Move `path` out of the client's sight and return its number. Its remote path is kept as folders."""
         self._last += 1
         folder = private_folder(self._received / f"{self._last:06}" / remote.parent.relative_to("/"))
-        os.replace(path, folder / remote.name)
-        (folder / remote.name).chmod(0o600)
+        path.replace(folder / remote.name).chmod(0o600)
         return self._last
 
     def unread(self) -> list[int]:

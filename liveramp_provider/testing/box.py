@@ -177,7 +177,7 @@ class LiveRampBox:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="liveramp-reader") as reader:
             try:
                 acceptor = await self._listen(connections, reader)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised again by __enter__
                 started.set_exception(error)
                 return
             self._stop = partial(loop.call_soon_threadsafe, stopping.set)

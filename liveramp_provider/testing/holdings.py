@@ -21,7 +21,7 @@ def updated(held: Held, reading: Reading, method: UpdateMethod) -> Held:
     if method == "incremental":
         before = held
     elif method == "segment_refresh":
-        before = {key: frozenset() for key, fields in held.items()}
+        before = {key: fields - reading.fields for key, fields in held.items()}
     after = dict(before)
     for key, fields in reading.held.items():
         after[key] = before.get(key, frozenset()) | fields

@@ -114,7 +114,7 @@ class DropFolder(asyncssh.SFTPServer):
         source, target = self._local(self._allowed(oldpath)), self._local(remote)
         if not source.is_file():
             raise asyncssh.SFTPNoSuchFile("no such file")
-        os.replace(source, target)
+        source.replace(target)
         if is_final(remote.name):
             await self._pick_up(target, remote)
 

@@ -86,3 +86,9 @@ def sealed(content: bytes, public_key: str, *options: str, zipped: bool = True) 
              "--recipient-file", f"{home}/key.asc", "--encrypt"],
             input=gzip.compress(content, mtime=0) if zipped else content, capture_output=True, check=True,
         ).stdout  # fmt: skip
+
+
+async def put(client: asyncssh.SFTPClient, path: str) -> None:
+    """Create a file of one byte, exclusively."""
+    async with client.open(path, "xb") as file:
+        await file.write(b"x")

@@ -184,6 +184,16 @@ def test_segment_refresh_keeps_who_holds_another_field(new_box: NewBox) -> None:
     assert interesting(box) == {"both"}
 
 
+@pytest.mark.parametrize(("method", "members"), [("segment_refresh", {"only_b"}), ("full_refresh", set())])
+def test_refresh_of_some_fields(new_box: NewBox, method: UpdateMethod, members: set[str]) -> None:
+    """A segment refresh leaves fields alone that its file does not have; a full refresh does not."""
+    box = new_box(replace(PII, update_method=method))
+    upload(box, pii_name(1), segment_file({"only_a": "1-", "only_b": "-1"}, ["A", "B"]))
+    upload(box, pii_name(2), segment_file({}, ["A"]))
+    box.map_paused(PII.name)
+    assert interesting(box) == members
+
+
 def test_newest_row_of_a_key_wins(new_box: NewBox) -> None:
     """A key that comes twice is no fault, and its last row counts."""
     box = new_box(replace(PII, update_method="full_refresh"))

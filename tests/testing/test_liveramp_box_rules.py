@@ -107,7 +107,7 @@ def test_longest_file_name_is_good() -> None:
         (csv_of(people()).replace(b"\n", b"\r\n"), "31 carriage returns"),
         (csv_of([*people(), ["M9", "a@b.c", "x\ry"]]), "carriage return"),
         (csv_of(people()).partition(b"\n")[2], "in column 2"),
-        (csv_of([[hashed(n), "1"] for n in range(30)], [hashed(99), "1"]), "missing"),
+        (csv_of([[hashed(n), "1"] for n in range(30)], [hashed(99), "1"]), "a value instead of a label in column 1, 2"),
         (csv_of([[CANARY, "x", "y"] for _ in range(30)], [CANARY, "Anna", "Lee"]), "is the header row missing"),
         (csv_of(people(), ["CCID", "EMAIL 1", "HIGH_VALUE"]), "in column 2"),
         (csv_of(people(), ["CCID", "EMAIL1_SHA-1", "HIGH_VALUE"]), "in column 2"),
