@@ -1,0 +1,59 @@
+# make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow
+# make test  – install what the tests need, then lint, types, import contracts and all tests
+
+PYTHON ?= python3
+DATE   ?= 2026-11-20
+
+BIN := .venv/bin
+UV  := .uv/bin/uv
+
+.PHONY: demo test check lock clean packages gpg
+
+demo: .venv/installed gpg
+	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
+
+test: packages .venv/installed check
+	$(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff check -q
+	$(BIN)/ruff format -q --check
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+# The environment: uv in a virtual environment of its own, our packages in another, nothing global.
+.uv/installed:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' 2>/dev/null \
+		|| { echo "Python 3.11.5 or newer is needed. Install it, or name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .uv > /dev/null 2>&1 \
+		|| { rm -rf .uv; echo "Python has no venv. Install it: apt-get install python3-venv"; exit 1; }
+	@.uv/bin/pip --quiet --disable-pip-version-check install uv==0.13.9 2> .uv/pip.log || { cat .uv/pip.log; exit 1; }
+	@touch $@
+
+.venv/installed: .uv/installed requirements.lock pyproject.toml
+	@echo "Installing the locked packages into .venv …"
+	@$(UV) --quiet venv --allow-existing --no-python-downloads --python $(PYTHON) .venv
+	@$(UV) --quiet pip sync --python .venv --require-hashes --compile-bytecode requirements.lock
+	@$(UV) --quiet pip install --python .venv --no-deps --editable .
+	@touch $@
+
+lock: .uv/installed
+	$(UV) --quiet pip compile pyproject.toml --group dev --universal --python-version 3.11.5 --generate-hashes \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+gpg:
+	@command -v gpg > /dev/null || { echo "gpg is missing. Install it: apt-get install gnupg"; exit 1; }
+
+# Debian's packages that only the tests need.
+packages:
+	@missing=""; \
+	command -v gpg > /dev/null || missing="$$missing gnupg"; \
+	test -x /usr/sbin/sshd || missing="$$missing openssh-server"; \
+	if test -z "$$missing"; then exit 0; fi; \
+	if test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null; then \
+		echo "The tests need:$$missing. Install them: sudo apt-get install$$missing"; exit 1; fi; \
+	echo "Installing$$missing …"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing > /dev/null
+
+clean:
+	rm -rf .venv .uv .demo
