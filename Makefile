@@ -9,7 +9,7 @@ UV  := .uv/bin/uv
 
 .PHONY: demo test check lock clean packages gpg
 
-demo: .venv/installed gpg
+demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
 
 test: packages .venv/installed check

@@ -17,8 +17,6 @@ import pytest
 from liveramp_provider.testing.warehouse import make_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.sdk import DAG
 
 REPOSITORY = Path(__file__).parents[2]
@@ -133,8 +131,11 @@ class Installation:
         )
 
     def leaks(self) -> list[str]:
-        """Where the canary's data lies although no personal data may lie there: what was printed, Airflow's logs and
-        metadata (XCom, rendered templates, errors), the ledger, and anything but sealed Parquet in staging."""
+        """Where the canary's data lies although no personal data may lie there.
+
+        Looks at what was printed, at Airflow's logs and metadata (XCom, rendered templates, errors), at the ledger, and
+        at anything but sealed Parquet in staging.
+        """
         from tests.conftest import AIRFLOW_HOME
 
         searched = [
@@ -143,7 +144,7 @@ class Installation:
             *self.home.glob("liveramp/ledger.sqlite*"),
             *(path for path in self.staging.rglob("*") if path.is_file() and path.suffix != ".parquet"),
         ]
-        traces = [trace.encode() for trace in _traces_of_the_canary()]
+        traces = [trace.encode() for trace in traces_of_the_canary()]
         return [
             f"{path.relative_to(path.parents[1])} holds {trace.decode()}"
             for path in searched
@@ -157,12 +158,10 @@ class Installation:
         return list((self.staging / ".scratch").glob("*")) if self.staging.exists() else []
 
 
-def _traces_of_the_canary() -> list[str]:
+def traces_of_the_canary() -> list[str]:
     phone = re.sub(r"\D", "", CANARY["phone"])
-    hashes = [
-        hashlib.new(name, value.encode()).hexdigest() for value in (CANARY["email"], phone) for name in ALGORITHMS
-    ]
-    return [*CANARY.values(), phone, *hashes]
+    hashed = [value.encode() for value in (CANARY["email"], phone)]
+    return [*CANARY.values(), phone, *(hashlib.new(name, value).hexdigest() for value in hashed for name in ALGORITHMS)]
 
 
 @pytest.fixture
@@ -172,13 +171,13 @@ def installation(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-) -> Iterator[Installation]:
+) -> Installation:
     home = tmp_path / "installation"
     shutil.copytree(REPOSITORY / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(home / "liveramp"))
     here = Installation(home=home, capture=capfd, environment=monkeypatch)
     here.connect("warehouse", json.dumps({"conn_type": "sqlite", "host": str(sample_warehouse)}))
-    yield here
+    return here
 
 
 def _serialize(dag: DAG) -> None:

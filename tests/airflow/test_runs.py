@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -139,6 +140,29 @@ def test_a_small_device_file_does_not_hold_the_pii_file(installation: Installati
     assert "unique members, and a file needs 25" in outcome.output
     assert "LiveRamp holds nothing of it yet" in outcome.output
     assert installation.leaks() == []
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        CANARY["email"].upper(),
+        "7735557771",
+        hashlib.sha256(CANARY["email"].encode()).hexdigest(),
+        CANARY["idfa"].lower(),
+    ],
+)
+@pytest.mark.parametrize("place", ["output.log", "liveramp/ledger.sqlite", "liveramp/staging/a/build/left.csv"])
+def test_the_search_for_leaks_finds_what_is_planted(installation: Installation, place: str, trace: str) -> None:
+    """The search that the other tests rely on sees a trace of the canary in any form and place."""
+    (installation.home / "output.log").touch()
+    planted = installation.home / place
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.write_text(f"some words and {trace} among them")
+
+    found = installation.leaks()
+
+    assert len(found) == 1
+    assert found[0].lower() == f"{planted.relative_to(planted.parents[1])} holds {trace}".lower()
 
 
 def expired_key() -> tuple[str, str]:
