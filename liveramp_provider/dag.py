@@ -103,7 +103,7 @@ def delivered_file(audience: Audience, destination: Destination, slot: str) -> A
     """The asset that a delivery updates; its events carry day, counts and digests."""
     # Airflow looks the scheme of any other URI up by loading every provider, boto3 included, at each parse.
     return Asset(
-        name=f"liveramp:{destination.id}:{audience.id}:{slot}",
+        name=f"{audience.id}/{destination.id}/{slot}",
         uri=f"x-liveramp://{destination.id}/{audience.id}/{slot}",
         group="liveramp",
     )

@@ -123,7 +123,7 @@ def test_receiver_accepts_what_airflow_delivered(installation: Installation, box
     assert receipt["name"] == PII
     assert receipt["rows"] == box.segments()["PII"]
     assert receipt["evidence"] == "E3"
-    assert newest_event("liveramp:liveramp:high_value_customers:PII") == receipt
+    assert newest_event("high_value_customers/liveramp/PII") == receipt
     assert installation.leaks() == []
 
 
