@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +14,23 @@ import typer
 from rich.console import Console
 
 from liveramp_provider.core.audience_file import load_audience
-from liveramp_provider.core.errors import AudienceFileError, ConnectionConfigError, LiveRampError
+from liveramp_provider.core.errors import (
+    AudienceFileError,
+    ConfigError,
+    ConnectionConfigError,
+    LiveRampError,
+    SnapshotDayError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import sqlalchemy
 
+    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.audience import Audience, Destination
     from liveramp_provider.core.sources import Connect
+    from liveramp_provider.core.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 out = Console(highlight=False)
@@ -30,7 +43,7 @@ def main() -> None:
 
 
 @app.command()
-def validate(files: Annotated[list[Path], typer.Argument(help="Audience files.")]) -> None:
+def validate(files: Annotated[list[Path], typer.Argument(help="Audience files.", show_default=False)]) -> None:
     """Check audience files and report every fault at once; exits 1 if there is one."""
     broken = 0
     for file in files:
@@ -38,78 +51,138 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Audience files.")
             audience = load_audience(file)
         except AudienceFileError as error:
             broken += 1
-            errors.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
+            _print_error(error)
             continue
         sent = ", ".join(f"{d.id} ({', '.join(file.slot for file in d.files)})" for d in audience.destinations)
         out.print(f"✓ {file.name}: {audience.id} → {sent}", style="green", markup=False, soft_wrap=True)
-        for warning in audience.warnings:
-            out.print(f"  ! {warning}", style="yellow", markup=False, soft_wrap=True)
+        _print_warnings(audience)
     raise typer.Exit(1 if broken else 0)
 
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="Audience file.")],
-    date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Snapshot day.")],
-    to: Annotated[Path, typer.Option(help="Folder for the delivery files; made when missing.")],
+    file: Annotated[Path, typer.Argument(help="Audience file.", show_default=False)],
+    day: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Snapshot day.", show_default=False)],
+    to: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the delivery files go; made when missing.", show_default=False)
+    ],
     connection: Annotated[
         list[str] | None,
         typer.Option(
-            help="ID=URL of a warehouse, as SQLAlchemy writes it; repeatable. "
-            "URLs with passwords belong in the environment instead, as LIVERAMP_CONN_<ID>."
+            metavar="ID=URL",
+            help="Where a connection leads, as SQLAlchemy writes it; repeatable. "
+            "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>.",
         ),
     ] = None,
 ) -> None:
-    """Extract, enrich and build one day without Airflow, and put the delivery files into a folder. Sends nothing."""
+    """Build one day's delivery files without Airflow and put them into a folder; sends nothing."""
     try:
-        _run(file, day=date, to=to, connect=_connect(connection or []))
+        _run(file, day=_day(day), to=to, connect=_connect(connection or []))
     except LiveRampError as error:
-        errors.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
+        _print_error(error)
         raise typer.Exit(1) from None
 
 
-def _run(file: Path, *, day: datetime, to: Path, connect: Connect) -> None:
-    from liveramp_provider.core.pipeline.build import build
+def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
     from liveramp_provider.core.pipeline.enrich import enrich
     from liveramp_provider.core.pipeline.extract import extract
     from liveramp_provider.core.staging import Staging
     from liveramp_provider.core.workspace import Workspace
-    from liveramp_provider.report import files_table, waterfall_table
 
     audience = load_audience(file)
-    to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to, prefix=".liveramp-") as staging:
-        workspace = Workspace(staging=Staging(Path(staging)), connect=connect)
-        membership = extract(audience, day.date(), workspace=workspace)
-        profiles = enrich(audience, day.date(), membership, workspace=workspace)
+    _print_warnings(audience)
+    with _staging_in(to) as staging:
+        workspace = Workspace(staging=Staging(staging), connect=connect)
+        membership = extract(audience, day, workspace=workspace)
+        profiles = enrich(audience, day, membership, workspace=workspace)
         for destination in audience.destinations:
-            sealed = build(audience, destination, day.date(), profiles, workspace=workspace)
-            for result in sealed:
-                result.path.replace(to / result.name)
-            out.print(files_table(sealed))
-            for result in sealed:
-                out.print()
-                out.print(waterfall_table(result))
+            # Receivers may ask for one name each.
+            folder = to / destination.id if len(audience.destinations) > 1 else to
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _build(audience, destination, day, profiles, folder=folder, workspace=workspace)
+
+
+def _build(
+    audience: Audience, destination: Destination, day: date, profiles: Profiles, *, folder: Path, workspace: Workspace
+) -> None:
+    from liveramp_provider.core.pipeline.build import build
+    from liveramp_provider.report import headline, waterfall_table
+
+    for file in build(audience, destination, day, profiles, workspace=workspace):
+        file.path.replace(folder / file.name)
+        out.print()
+        out.print(f"✓ {file.name}", style="bold green", markup=False, soft_wrap=True)
+        out.print(f"  {headline(file)}", markup=False, soft_wrap=True)
+        if file.members < destination.min_members:
+            few = f"{file.members:,} unique members, and a file needs {destination.min_members:,}"
+            out.print(f"  ! {few}: it would not be sent", style="yellow", markup=False, soft_wrap=True)
+        out.print(waterfall_table(file))
+
+
+@contextmanager
+def _staging_in(folder: Path) -> Iterator[Path]:
+    """A place to work on the same disk as `folder`, gone afterwards."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".liveramp-") as staging:
+            yield Path(staging)
+    except OSError as error:
+        raise ConfigError(f"--to {folder}: {error.strerror or 'cannot be written to'}. Name another folder.") from None
+
+
+def _print_error(error: LiveRampError) -> None:
+    errors.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
+
+
+def _print_warnings(audience: Audience) -> None:
+    for warning in audience.warnings:
+        out.print(f"  ! {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _day(written: str) -> date:
+    # Python also reads 20261120 and 2026-W47-5, which file names and queries would not expect.
+    try:
+        day = date.fromisoformat(written)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != written:
+        raise SnapshotDayError("--date is not a day of the form YYYY-MM-DD, such as 2026-11-20.")
+    return day
 
 
 def _connect(options: list[str]) -> Connect:
-    urls = dict(option.partition("=")[::2] for option in options)
+    urls = {}
+    for option in options:
+        conn_id, equals, url = option.partition("=")
+        if not (conn_id and equals and url):
+            raise ConnectionConfigError("--connection takes ID=URL, such as warehouse=sqlite:///warehouse.db.")
+        urls[conn_id] = url
 
     def connect(conn_id: str) -> sqlalchemy.Engine:
-        import sqlalchemy
-
-        variable = f"LIVERAMP_CONN_{conn_id.upper()}"
+        variable = f"LIVERAMP_CONN_{re.sub('[^A-Z0-9]', '_', conn_id.upper())}"
         url = urls.get(conn_id) or os.environ.get(variable)
         if not url:
             raise ConnectionConfigError(
                 f"nothing says where {conn_id} is. Add --connection {conn_id}=URL, or set {variable}; "
                 "a URL looks like postgresql://user@host/database."
             )
-        try:
-            return sqlalchemy.create_engine(url)
-        except (sqlalchemy.exc.ArgumentError, ImportError):
-            raise ConnectionConfigError(
-                f"the URL of {conn_id} cannot be used. It must be one of SQLAlchemy's, with its driver installed."
-            ) from None
+        return _engine(conn_id, url)
 
     return connect
+
+
+def _engine(conn_id: str, url: str) -> sqlalchemy.Engine:
+    import sqlalchemy
+
+    # What these say may quote the URL, and with it a password.
+    try:
+        engine = sqlalchemy.create_engine(url)
+    except (sqlalchemy.exc.ArgumentError, ImportError, ValueError):
+        raise ConnectionConfigError(
+            f"the URL of {conn_id} cannot be used. It must be one of SQLAlchemy's, with its driver installed."
+        ) from None
+    database = engine.url.database
+    # SQLite would make an empty database of a slip of the pen.
+    if engine.dialect.name == "sqlite" and database and database != ":memory:" and not Path(database).exists():
+        raise ConnectionConfigError(f"{conn_id}: there is no SQLite file {database}. Correct the URL.")
+    return engine

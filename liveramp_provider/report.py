@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from liveramp_provider.core.artifacts import SealedFile
 
 _WORDS = {
@@ -26,23 +24,27 @@ _WORDS = {
     "control_character": "line break or control character made a space",
     "rows": "rows",
 }
+# The longest line, so that the counts of several files stand below each other.
+_WIDTH = 57
 _TOTALS = ("members", "device_ids", "rows")
 
 
-def files_table(files: Iterable[SealedFile]) -> Table:
-    """One line a file: its name, rows, members and size."""
-    table = Table("file", box=None, header_style="bold", pad_edge=False)
-    for heading in ("rows", "members", "bytes", "CSV bytes"):
-        table.add_column(heading, justify="right")
-    for file in files:
-        table.add_row(file.name, f"{file.rows:,}", f"{file.members:,}", f"{file.size_bytes:,}", f"{file.csv_bytes:,}")
-    return table
+def headline(file: SealedFile) -> str:
+    """A file's size in one line."""
+    plain = f", {file.csv_bytes:,} as CSV" if file.csv_bytes != file.size_bytes else ""
+    return f"{file.rows:,} rows of {file.members:,} members, {file.size_bytes:,} bytes{plain}"
 
 
 def waterfall_table(file: SealedFile) -> Table:
     """How the members became the file's rows; every line is counted once, and they add up."""
-    table = Table(title=f"{file.slot}: from members to rows", title_justify="left", box=None, show_header=False)
-    table.add_column()
+    table = Table(
+        title=f"{file.slot}: from members to rows",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        pad_edge=False,
+    )
+    table.add_column(min_width=_WIDTH)
     table.add_column(justify="right")
     for step, count in file.waterfall.items():
         if step in _TOTALS:
@@ -53,7 +55,7 @@ def waterfall_table(file: SealedFile) -> Table:
     if left_blank:
         table.add_row("in these rows:", "", style="dim")
     for reason, count in left_blank.items():
-        note = _WORDS[reason] if reason == "control_character" else f"{_WORDS[reason]}, cell left blank"
+        note = _WORDS[reason] if reason == "control_character" else f"{_WORDS[reason]}: cell left blank"
         table.add_row(f"    {note}", f"{count:,}", style="dim")
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ def snapshot_day(context: Mapping[str, Any]) -> date:
     day = key or parameter
     if not day:
         raise SnapshotDayError(f"the run does not say which day it delivers. {_HOW}")
-    try:
-        return date.fromisoformat(day)
-    except ValueError:
-        raise SnapshotDayError(f"the run's day is not of the form YYYY-MM-DD. {_HOW}") from None
+    with suppress(ValueError):
+        # Python also reads 20261120 and 2026-W47-5; a day has one spelling here, since it names files and folders.
+        if (parsed := date.fromisoformat(day)).isoformat() == day:
+            return parsed
+    raise SnapshotDayError(f"the run's day is not of the form YYYY-MM-DD. {_HOW}")

@@ -323,7 +323,7 @@ def test_device_waterfall() -> None:
     assert device(list("abcd"), DEVICES, ["idfa", "gaid"], [])["D"].waterfall == {
         "members": 4,
         "no_identifier": 1,
-        "candidates": 6,
+        "device_ids": 6,
         "device_format": 1,
         "device_zero": 1,
         "device_shared": 2,

@@ -12,7 +12,7 @@ from typing import Literal
 
 
 class Identifier(StrEnum):
-    """What a value identifies a person by. A trait of that name (or with a digit after it) is one."""
+    """What a value identifies a person by; a trait of that name is one, and so are ``email2`` and ``phone2``."""
 
     EMAIL = "email"
     PHONE = "phone"

@@ -96,7 +96,7 @@ class ChunkReader(io.RawIOBase):
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._rest = b""
+        self._rest = memoryview(b"")
         self.failure: Exception | None = None
 
     def readable(self) -> bool:
@@ -112,7 +112,8 @@ class ChunkReader(io.RawIOBase):
                 self.failure, chunk = error, None
             if chunk is None:
                 return 0
-            self._rest = chunk
+            # A view, because cutting bytes copies what is left of them each time.
+            self._rest = memoryview(chunk)
         taken = min(len(buffer), len(self._rest))
         buffer[:taken] = self._rest[:taken]
         self._rest = self._rest[taken:]

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING
 import ibis
 
 from liveramp_provider.core.audience import Hash, SegmentColumn, TraitColumn
-from liveramp_provider.core.identifiers import as_text, clean, device_id, has_control_character, hashed
-from liveramp_provider.core.rows import Rows, staged, totals
+from liveramp_provider.core.identifiers import (
+    as_text,
+    clean,
+    device_rule,
+    digest_of,
+    fault_of,
+    given_of,
+    has_control_character,
+    hashed,
+    read,
+    value_of,
+)
+from liveramp_provider.core.rows import Rows, count_where, staged, totals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from liveramp_provider.core.audience import DeviceFile
+    from liveramp_provider.core.audience import Column, DeviceFile
 
 #: Why a given device id has no row.
 REASONS = ("device_format", "device_zero", "device_shared")
@@ -38,12 +49,8 @@ def device_rows(file: DeviceFile, profiles: ir.Table, *, engine: Backend, scratc
     )
     unique = engine.to_pyarrow(found).to_pylist()[0]
     members = int(engine.to_pyarrow(profiles.count()).as_py())
-    columns = {file.key_header: kept.device} | {
-        column.header: ibis.literal(column.value) if isinstance(column, SegmentColumn) else kept[column.trait]
-        for column in file.columns
-    }
     return Rows(
-        table=kept.select(**columns),
+        table=kept.select(kept.device.name(file.key_header), *(_cell(column, kept) for column in file.columns)),
         count=rows,
         members=unique["members"],
         waterfall={"members": members, "no_identifier": members - unique["given"], **counts, "rows": rows},
@@ -51,28 +58,38 @@ def device_rows(file: DeviceFile, profiles: ir.Table, *, engine: Backend, scratc
     )
 
 
+def _field(trait: str) -> str:
+    # No trait can be called like it, nor like the columns beside it.
+    return f"text of {trait}"
+
+
+def _cell(column: Column, rows: ir.Table) -> ir.Value:
+    value = ibis.literal(column.value) if isinstance(column, SegmentColumn) else rows[_field(column.trait)]
+    return value.name(column.header)
+
+
 def _judged(file: DeviceFile, profiles: ir.Table) -> ir.Table:
     """Every given device id, normalised, with the reason where it will have no row; ordered by the id."""
-    traits = {column.trait for column in file.columns if isinstance(column, TraitColumn)}
-    texts = {trait: as_text(profiles[trait]) for trait in sorted(traits)}
-    control = sum((has_control_character(text).cast("int64") for text in texts.values()), ibis.literal(0))
+    hashed_file = file.hash is Hash.SHA1
+    table = read(profiles, {trait: device_rule(kind, hashed_file=hashed_file) for trait, kind in file.identifiers})
+    traits = [column.trait for column in file.columns if isinstance(column, TraitColumn)]
+    texts = {_field(trait): clean(as_text(table[trait])) for trait in traits}
+    control = count_where(has_control_character(as_text(table[trait])) for trait in traits)
     parts = []
-    for number, (trait, kind) in enumerate(file.identifiers):
-        reading = device_id(as_text(profiles[trait]), kind, hashed_file=file.hash is Hash.SHA1)
-        id_ = reading.digest.coalesce(hashed(reading.value, Hash.SHA1)) if file.hash is Hash.SHA1 else reading.value
-        part = profiles.select(
+    for number, (trait, _) in enumerate(file.identifiers):
+        value, digest = table[value_of(trait)], table[digest_of(trait)]
+        part = table.filter(table[given_of(trait)].notnull()).select(
             "member_id",
-            device=id_,
-            fault=reading.fault,
-            given=reading.given,
-            control_characters=control,
             kind=ibis.literal(number),
-            **{trait: clean(text) for trait, text in texts.items()},
+            device=digest.coalesce(hashed(value, Hash.SHA1)) if hashed_file else value,
+            fault=table[fault_of(trait)],
+            control_characters=control,
+            **texts,
         )
-        parts.append(part.filter(part.given))
+        parts.append(part)
     given = ibis.union(*parts) if len(parts) > 1 else parts[0]
     # The same id may stand in both columns, once in either case.
     same_device = ibis.window(group_by=given.device.lower(), order_by=[given.member_id, given.kind])
     ranked = given.mutate(rank=ibis.row_number().over(same_device))
-    shared = (ranked.fault.isnull() & (ranked.rank > 0)).ifelse(ibis.literal("device_shared"), ranked.fault)
-    return ranked.mutate(reason=shared).drop("fault", "given", "kind", "rank").order_by("device")
+    shared = (ranked.fault.isnull() & (ranked["rank"] > 0)).ifelse(ibis.literal("device_shared"), ranked.fault)
+    return ranked.mutate(reason=shared).drop("fault", "kind", "rank").order_by("device")

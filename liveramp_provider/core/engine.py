@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ibis.backends.duckdb import Backend
 
+    from liveramp_provider.core.errors import LiveRampError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -31,34 +33,48 @@ class EngineSettings:
 def open_engine(settings: EngineSettings, scratch: Path) -> Iterator[Backend]:
     """An engine that keeps all it writes below `scratch`, and whose errors quote no values.
 
-    :raises DataError: The engine failed on the data.
+    :raises DataError: The engine failed on the data, or needs more memory.
     :raises SourceError: A file cannot be read.
     """
     import duckdb
     import ibis
 
+    connection = ibis.duckdb.connect(
+        ":memory:",
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        temp_directory=str(scratch / "spill"),
+        autoinstall_known_extensions=False,
+        autoload_known_extensions=False,
+    )
     try:
-        connection = ibis.duckdb.connect(
-            ":memory:",
-            memory_limit=settings.memory_limit,
-            threads=settings.threads,
-            temp_directory=str(scratch / "spill"),
-            autoinstall_known_extensions=False,
-            autoload_known_extensions=False,
-        )
-        try:
-            yield connection
-        finally:
-            connection.disconnect()
+        # Moments become text in this zone, wherever the worker stands.
+        connection.raw_sql("SET TimeZone = 'UTC'")
+        yield connection
     # These speak of our own SQL and of no row: a fault of this package, shown as it is.
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
         raise
-    # The others quote cells and whole CSV lines, so only the kind of the error goes on.
-    except duckdb.OutOfMemoryException:
-        raise DataError(f"the engine ran out of its {settings.memory_limit}. Raise [liveramp] memory_limit.") from None
-    except duckdb.IOException:
-        raise SourceError("a file of a source cannot be read. Check that it is complete and of its format.") from None
     except duckdb.Error as error:
-        raise DataError(
-            f"the engine failed on the data ({type(error).__name__}); its message may quote values"
-        ) from None
+        raise _told_without_values(error, settings) from None
+    except OSError as error:
+        # What fails while rows stream comes as pyarrow's OSError; the real ones have a number.
+        if error.errno is not None:
+            raise
+        raise _told_without_values(error, settings) from None
+    finally:
+        connection.disconnect()
+
+
+def _told_without_values(error: Exception, settings: EngineSettings) -> LiveRampError:
+    """The engine quotes cells and whole CSV lines, so only the kind of the error goes on."""
+    kind = str(error).partition(":")[0]
+    # `from None` hides the message in a traceback, but it would stay within reach of whoever reads the context.
+    error.args = ()
+    if kind == "Out of Memory Error":
+        return DataError(f"the engine ran out of its {settings.memory_limit}. Raise [liveramp] memory_limit.")
+    if kind in ("IO Error", "Invalid Input Error"):
+        return SourceError(
+            "the engine cannot read a file of a source, or write its own. Check that the source is complete and of its "
+            "format, and that the disk of the staging folder has room."
+        )
+    return DataError(f"the engine failed on the data ({type(error).__name__}); its message may quote values")

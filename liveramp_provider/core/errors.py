@@ -40,7 +40,8 @@ class Fault:
 
     def __str__(self) -> str:
         hint = f" {self.hint}" if self.hint else ""
-        return f"line {self.line}: {self.where}: {self.message.rstrip('.')}.{hint}"
+        place = "the file" if self.where == "file" else f"line {self.line}: {self.where}:"
+        return f"{place} {self.message.rstrip('.')}.{hint}"
 
 
 class AudienceFileError(ConfigError):

@@ -1,6 +1,6 @@
 """The one definition of every rule on a value: normalise, validate, recognise a hash. Ibis expressions throughout.
 
-Rules and their sources: docs/rules.md. Every function is total: bad input becomes a reason code, never an exception.
+Every rule is total: bad input becomes a reason code, never an exception.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ibis.expr.datatypes as dt
 from liveramp_provider.core.audience import Hash, Identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import ibis.expr.types as ir
 
@@ -31,6 +31,7 @@ BLANK_WORDS = ("", "null", "none", "nan", "n/a", "undefined", "<nil>")
 #: Longest e-mail address (RFC 5321, erratum 1690).
 MAX_EMAIL_CHARS = 254
 
+_BLANK = f"(?i)^({'|'.join(BLANK_WORDS)})$"
 _CONTROL = r"[\x00-\x1f\x7f\x{85}\x{2028}\x{2029}]"
 _SPACE = f"[{WHITE_SPACE}]"
 _OUTER_SPACE = f"^{_SPACE}+|{_SPACE}+$"
@@ -40,23 +41,25 @@ _EMAIL = r"^[^@\x00-\x1f\x7f\x{85}]+@[^@.\x00-\x1f\x7f\x{85}]+(\.[^@.\x00-\x1f\x
 _EXTENSION = r"(?is)(ext|x|#).*$"
 _DEVICE = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
-_HEX_DIGITS = {Hash.MD5: 32, Hash.SHA1: 40, Hash.SHA256: 64}
+#: How long a hash is.
+HEX_DIGITS = {Hash.MD5: 32, Hash.SHA1: 40, Hash.SHA256: 64}
+_WHOLE = dt.Decimal(38, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a column of raw values says, as expressions.
+class Rule:
+    """How a column of raw text is read, in steps that build on each other; :func:`read` takes them.
 
-    :param given: Whether there is a value at all.
-    :param value: The normalised value; null when there is none, when it is invalid, or when it came hashed.
-    :param digest: The value where it came hashed, lower-case hex; else null.
-    :param fault: Reason code why a given value cannot be used; else null.
+    :param given: From the raw text to what was given; null where that is nothing.
+    :param hashed: Pattern of a value that came hashed and stays as it is; ``None`` where hashes make no sense.
+    :param normalised: From what was given to how the receiver wants it.
+    :param fault: From the normalised value to the reason code why it cannot be used; else null.
     """
 
-    given: ir.BooleanValue
-    value: ir.StringValue
-    digest: ir.StringValue
-    fault: ir.StringValue
+    given: Callable[[ir.StringValue], ir.StringValue]
+    hashed: str | None
+    normalised: Callable[[ir.StringValue], ir.StringValue]
+    fault: Callable[[ir.StringValue], ir.StringValue]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]  # Ibis has no types
@@ -71,7 +74,7 @@ def hashed(value: ir.StringValue, algorithm: Hash) -> ir.StringValue:
 
 def hash_of_length(digest: ir.StringValue, algorithm: Hash) -> ir.StringValue:
     """`digest` where it is of that algorithm, by its length; else null."""
-    return (digest.length() == _HEX_DIGITS[algorithm]).ifelse(digest, ibis.null(dt.string))
+    return (digest.length() == HEX_DIGITS[algorithm]).ifelse(digest, ibis.null(dt.string))
 
 
 def as_text(value: ir.Value) -> ir.StringValue:
@@ -79,13 +82,18 @@ def as_text(value: ir.Value) -> ir.StringValue:
     if value.type().is_string():
         return value
     text = value.cast(dt.string)
-    if value.type().is_floating() or value.type().is_decimal():
+    nothing = ibis.null(dt.string)
+    if value.type().is_floating():
+        # The engine writes whole numbers as "1.0" or "1e+16", and minus zero as "-0.0".
+        digits = text.re_search(r"\.0$|e\+").ifelse(value.try_cast(_WHOLE).cast(dt.string), nothing)
+        return digits.coalesce(text)
+    if value.type().is_decimal():
         return text.re_replace(r"^(-?\d+)\.0*$", r"\1").re_replace(r"^(-?\d+\.\d*[1-9])0+$", r"\1")
     return text
 
 
 def _unless_blank(text: ir.StringValue) -> ir.StringValue:
-    return text.lower().isin(BLANK_WORDS).ifelse(ibis.null(dt.string), text)
+    return text.re_replace(_BLANK, "").nullif("")
 
 
 def _trimmed(text: ir.StringValue) -> ir.StringValue:
@@ -102,87 +110,122 @@ def has_control_character(text: ir.StringValue) -> ir.BooleanValue:
     return text.re_replace(_EDGES, "").re_search(_CONTROL).fill_null(False) & clean(text).notnull()
 
 
-def _reading(
-    given: ir.StringValue, *, normalised: ir.StringValue, valid: ir.BooleanValue, reason: str, hashable: bool
-) -> Reading:
-    """Put a rule together: a hash stays one, a valid value is normalised, the rest gets the reason."""
-    nothing = ibis.null(dt.string)
-    is_hash = given.re_search(_HASHED) if hashable else ibis.literal(False)
-    return Reading(
-        given=given.notnull(),
-        value=(given.notnull() & ~is_hash & valid).ifelse(normalised, nothing),
-        digest=is_hash.ifelse(given.lower(), nothing),
-        fault=(given.notnull() & ~is_hash & ~valid).ifelse(ibis.literal(reason), nothing),
-    )
+def _same(text: ir.StringValue) -> ir.StringValue:
+    return text
 
 
-def email(text: ir.StringValue) -> Reading:
-    """Lower case, no white space; one ``@``, a dot in the domain, no empty part, at most 254 characters."""
-    given = _trimmed(text)
-    address = given.re_replace(_SPACE, "").lower()
-    valid = address.re_search(_EMAIL) & (address.length() <= MAX_EMAIL_CHARS)
-    return _reading(given, normalised=address, valid=valid, reason="email_format", hashable=True)
+def _unless(valid: Callable[[ir.StringValue], ir.BooleanValue], reason: str) -> Callable[..., ir.StringValue]:
+    return lambda text: valid(text).ifelse(ibis.null(dt.string), ibis.literal(reason))
 
 
-def us_phone(text: ir.StringValue) -> Reading:
-    """Ten digits, the first 2–9: extension, country code and punctuation dropped."""
-    given = _trimmed(text)
-    digits = given.re_replace(_EXTENSION, "").re_replace("[^0-9]", "").re_replace("^1([0-9]{10})$", r"\1")
-    valid = digits.re_search("^[2-9][0-9]{9}$")
-    return _reading(given, normalised=digits, valid=valid, reason="phone_format", hashable=True)
+#: Lower case, no white space; one ``@``, a dot in the domain, no empty part, at most 254 characters.
+EMAIL = Rule(
+    given=_trimmed,
+    hashed=_HASHED,
+    normalised=lambda text: text.re_replace(_SPACE, "").lower(),
+    fault=_unless(lambda text: text.re_search(_EMAIL) & (text.length() <= MAX_EMAIL_CHARS), "email_format"),
+)
+
+#: Ten digits, the first 2–9: extension, country code and punctuation dropped.
+US_PHONE = Rule(
+    given=_trimmed,
+    hashed=_HASHED,
+    normalised=lambda text: (
+        text.re_replace(_EXTENSION, "").re_replace("[^0-9]", "").re_replace("^1([0-9]{10})$", r"\1")
+    ),
+    fault=_unless(lambda text: text.re_search("^[2-9][0-9]{9}$"), "phone_format"),
+)
+
+#: A leading ``+`` and 8–15 digits: extension and punctuation dropped.
+INTERNATIONAL_PHONE = Rule(
+    given=_trimmed,
+    hashed=_HASHED,
+    normalised=lambda text: text.re_replace(_EXTENSION, "").re_replace("[^0-9+]", ""),
+    fault=_unless(lambda text: text.re_search(r"^\+?[0-9]{8,15}$"), "phone_format"),
+)
+
+#: Five or nine digits as text, leading zeros kept, no hyphen.
+US_ZIP = Rule(
+    given=_trimmed,
+    hashed=None,
+    normalised=lambda text: text.re_replace(f"{_SPACE}|-", ""),
+    fault=_unless(lambda text: text.re_search("^([0-9]{5}|[0-9]{9})$"), "zip_format"),
+)
+
+#: Names, addresses and segment fields: sent as they are, on one line.
+FREE_TEXT = Rule(given=clean, hashed=None, normalised=_same, fault=lambda _: ibis.null(dt.string))
 
 
-def international_phone(text: ir.StringValue) -> Reading:
-    """A leading ``+`` and 8–15 digits: extension and punctuation dropped."""
-    given = _trimmed(text)
-    digits = given.re_replace(_EXTENSION, "").re_replace("[^0-9+]", "")
-    valid = digits.re_search(r"^\+?[0-9]{8,15}$")
-    return _reading(given, normalised=digits, valid=valid, reason="phone_format", hashable=True)
-
-
-def us_zip(text: ir.StringValue) -> Reading:
-    """Five or nine digits as text, leading zeros kept, no hyphen."""
-    given = _trimmed(text)
-    digits = given.re_replace(f"{_SPACE}|-", "")
-    valid = digits.re_search("^([0-9]{5}|[0-9]{9})$")
-    return _reading(given, normalised=digits, valid=valid, reason="zip_format", hashable=False)
-
-
-def free_text(text: ir.StringValue) -> Reading:
-    """Names, addresses and segment fields: sent as they are, on one line."""
-    cleaned = clean(text)
-    return _reading(cleaned, normalised=cleaned, valid=ibis.literal(True), reason="", hashable=False)
-
-
-def device_id(text: ir.StringValue, kind: Identifier, *, hashed_file: bool) -> Reading:
+def device_rule(kind: Identifier, *, hashed_file: bool) -> Rule:
     """IDFA in upper case, GAID in lower case; all zeros means that tracking was refused.
 
     :param hashed_file: The file carries SHA-1: a value that is one already is taken as it is.
     """
-    nothing = ibis.null(dt.string)
-    given = _trimmed(text)
-    is_hash = given.re_search("^[0-9a-fA-F]{40}$") if hashed_file else ibis.literal(False)
-    is_id = given.re_search(_DEVICE)
-    is_zero = given == _NO_DEVICE
-    normalised = given.upper() if kind is Identifier.IDFA else given.lower()
-    return Reading(
-        given=given.notnull(),
-        value=(is_id & ~is_zero).ifelse(normalised, nothing),
-        digest=is_hash.ifelse(given.lower(), nothing),
-        fault=ibis.cases(
-            (is_zero, ibis.literal("device_zero")),
-            (given.notnull() & ~is_id & ~is_hash, ibis.literal("device_format")),
-            else_=nothing,
+    return Rule(
+        given=_trimmed,
+        hashed="^[0-9a-fA-F]{40}$" if hashed_file else None,
+        normalised=lambda text: text.upper() if kind is Identifier.IDFA else text.lower(),
+        fault=lambda text: ibis.cases(
+            (text == _NO_DEVICE, "device_zero"), (~text.re_search(_DEVICE), "device_format"), else_=ibis.null(dt.string)
         ),
     )
 
 
-def reader(identifier: Identifier, region: Region) -> Callable[[ir.StringValue], Reading]:
+def rule_of(identifier: Identifier, region: Region) -> Rule:
     """The rule for a known identifier in a LiveRamp region."""
     if identifier is Identifier.EMAIL:
-        return email
+        return EMAIL
     if identifier is Identifier.PHONE:
-        return us_phone if region == "us" else international_phone
+        return US_PHONE if region == "us" else INTERNATIONAL_PHONE
     if identifier is Identifier.ZIP and region == "us":
-        return us_zip
-    return free_text
+        return US_ZIP
+    return FREE_TEXT
+
+
+# No trait can be called like these columns: a trait's name has no space.
+def given_of(trait: str) -> str:
+    """Column of what was given; null where there is no value at all."""
+    return f"given {trait}"
+
+
+def value_of(trait: str) -> str:
+    """Column of the normalised value; null when there is none, when it is invalid, or when it came hashed."""
+    return f"value of {trait}"
+
+
+def digest_of(trait: str) -> str:
+    """Column of a value that came hashed, lower-case hex; else null."""
+    return f"digest of {trait}"
+
+
+def fault_of(trait: str) -> str:
+    """Column of the reason code why a given value cannot be used; else null."""
+    return f"fault of {trait}"
+
+
+def read(table: ir.Table, rules: Mapping[str, Rule]) -> ir.Table:
+    """`table` and four more columns for every trait of `rules`: what was given, and what to make of it.
+
+    Each step is a layer of its own, so that the engine works it out once and not wherever it is used.
+    """
+    nothing = ibis.null(dt.string)
+
+    def layer(name: Callable[[str], str], step: Callable[[str, Rule], ir.Value]) -> ir.Table:
+        return table.mutate(**{name(trait): step(trait, rule) for trait, rule in rules.items()})
+
+    table = layer(given_of, lambda trait, rule: rule.given(as_text(table[trait])))
+    table = layer(
+        digest_of,
+        lambda trait, rule: (
+            nothing if rule.hashed is None else table[given_of(trait)].re_extract(rule.hashed, 0).nullif("").lower()
+        ),
+    )
+    table = layer(
+        value_of,
+        lambda trait, rule: table[digest_of(trait)].isnull().ifelse(rule.normalised(table[given_of(trait)]), nothing),
+    )
+    table = layer(
+        fault_of,
+        lambda trait, rule: table[value_of(trait)].isnull().ifelse(nothing, rule.fault(table[value_of(trait)])),
+    )
+    return layer(value_of, lambda trait, _: table[fault_of(trait)].isnull().ifelse(table[value_of(trait)], nothing))

@@ -21,8 +21,12 @@ def placeholders(template: str) -> tuple[str, ...]:
 
     :raises ValueError: The braces do not balance, or one has a format or conversion.
     """
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError:
+        raise ValueError("they do not pair") from None
     names = []
-    for _, name, spec, conversion in string.Formatter().parse(template):
+    for _, name, spec, conversion in parsed:
         if spec or conversion:
             raise ValueError("placeholders take no format")
         if name is not None:

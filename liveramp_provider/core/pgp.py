@@ -60,15 +60,18 @@ def encrypt(source: BinaryIO, encryption: Encryption, *, target: Path, inner_nam
     """
     with _key_ring() as ring:
         key = _import(ring, encryption, now=now)
-        # Compressed bytes do not shrink again, and gpg's own compression is five times slower than all the rest.
-        result = ring.encrypt_file(
-            source,
-            [f"{key.subkey}!"],
-            armor=False,
-            always_trust=True,
-            output=str(target),
-            extra_args=["--compress-algo", "none", "--set-filename", inner_name],
-        )
+        try:
+            # Compressed bytes do not shrink again, and gpg's own compression is five times slower than all the rest.
+            result = ring.encrypt_file(
+                source,
+                [f"{key.subkey}!"],
+                armor=False,
+                always_trust=True,
+                output=str(target),
+                extra_args=["--compress-algo", "none", "--set-filename", inner_name],
+            )
+        except BrokenPipeError:
+            raise EncryptionError(f"gpg could not encrypt to {key.subkey} (it stopped half-way).") from None
     if not result.ok:
         raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({result.status or 'no status'}).")
     return key
@@ -89,9 +92,14 @@ def _key_ring() -> Iterator[gnupg.GPG]:
 def _import(ring: gnupg.GPG, encryption: Encryption, *, now: datetime) -> EncryptionKey:
     name = encryption.public_key.name
     try:
-        ring.import_keys(encryption.public_key.read_bytes())
+        found = ring.import_keys(encryption.public_key.read_bytes())
     except OSError as error:
         raise EncryptionKeyError(f"{encryption.public_key} cannot be read: {error.strerror}.") from None
+    if found.sec_read:
+        raise EncryptionKeyError(
+            f"{name} holds a secret key, and whoever has that can read every delivery. "
+            "Tell the receiver, and ask for the public key alone."
+        )
     keys = {key["fingerprint"]: key for key in ring.list_keys()}
     if not keys:
         raise EncryptionKeyError(f"{name} holds no PGP public key. Ask the receiver for it and export it with --armor.")
@@ -116,7 +124,7 @@ def _usable_subkey(key: dict[str, Any], *, name: str, now: datetime) -> Encrypti
         )
     usable = [
         (int(subkey["date"]), subkey)
-        for subkey in key["subkey_info"].values()
+        for subkey in key.get("subkey_info", {}).values()
         if "e" in subkey["cap"]
         and subkey["trust"] not in (_REVOKED, _EXPIRED, _INVALID)
         and ((until := _expiry(subkey)) is None or until > now)

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from liveramp_provider.core.audience import Hash, Identifier, IdentifierColumn, SegmentColumn, TraitColumn
+from liveramp_provider.core.audience import Identifier, IdentifierColumn, SegmentColumn, TraitColumn
 from liveramp_provider.core.identifiers import (
-    Reading,
+    FREE_TEXT,
+    HEX_DIGITS,
     as_text,
     clean,
-    free_text,
+    digest_of,
+    fault_of,
+    given_of,
     has_control_character,
     hash_of_length,
     hashed,
-    reader,
+    read,
+    rule_of,
+    value_of,
 )
-from liveramp_provider.core.rows import Rows, nothing, staged, totals
+from liveramp_provider.core.rows import Rows, count_where, nothing, staged, totals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import ibis.expr.types as ir
@@ -36,6 +40,8 @@ VALUE_REASONS = ("email_format", "prehashed_without_column", "phone_format", "zi
 #: Why a member has no row; the first that applies is counted.
 REASONS = ("no_identifier", *VALUE_REASONS, "address_incomplete")
 
+_CONTROL_CHARACTERS = "control characters"
+
 
 def pii_rows(file: PiiFile, profiles: ir.Table, *, region: Region, engine: Backend, scratch: Path) -> Rows:
     """Work the rows out; `profiles` is in key order, and so are they.
@@ -45,18 +51,17 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, region: Region, engine: Backe
     table = staged(engine, _judged(file, profiles, region), scratch / f"rows-{file.slot}.parquet")
     kept = table.filter(table.reason.isnull())
     counts = totals(engine, table, rows="members", **{reason: table.reason == reason for reason in REASONS})
-    faults = [kept[_fault(trait)] for trait, _ in _identifier_traits(file)]
+    faults = [kept[fault_of(trait)] for trait, _ in _identifiers(file)]
     blanked = totals(
         engine,
         kept,
         rows="rows",
-        **{reason: _count_of(reason, faults) for reason in VALUE_REASONS},
-        control_character=kept.control_characters,
+        **{reason: count_where(fault.identical_to(reason) for fault in faults) for reason in VALUE_REASONS},
+        control_character=kept[_CONTROL_CHARACTERS],
     )
     rows = blanked.pop("rows")
-    columns = {file.key_header: kept.member_id} | {column.header: _cell(column, kept) for column in file.columns}
     return Rows(
-        table=kept.select(**columns),
+        table=kept.select(kept.member_id.name(file.key_header), *(_cell(column, kept) for column in file.columns)),
         count=rows,
         members=rows,
         waterfall={**counts, "rows": rows},
@@ -64,23 +69,11 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, region: Region, engine: Backe
     )
 
 
-def _count_of(reason: str, faults: list[ir.StringColumn]) -> ir.IntegerColumn:
-    return sum(((fault == reason).fill_null(False).cast("int64") for fault in faults), ibis.literal(0))
+def _text(trait: str) -> str:
+    return f"text of {trait}"
 
 
-def _value(trait: str) -> str:
-    return f"value of {trait}"
-
-
-def _digest(trait: str) -> str:
-    return f"digest of {trait}"
-
-
-def _fault(trait: str) -> str:
-    return f"fault of {trait}"
-
-
-def _identifier_traits(file: PiiFile) -> list[tuple[str, Identifier]]:
+def _identifiers(file: PiiFile) -> list[tuple[str, Identifier]]:
     """The traits whose values LiveRamp matches by, each once."""
     pairs = ((column.trait, column.identifier) for column in file.columns if isinstance(column, IdentifierColumn))
     return list(dict.fromkeys(pairs))
@@ -88,82 +81,58 @@ def _identifier_traits(file: PiiFile) -> list[tuple[str, Identifier]]:
 
 def _judged(file: PiiFile, profiles: ir.Table, region: Region) -> ir.Table:
     """Every member with normalised values and, where there will be no row, the reason."""
-    texts = {trait: as_text(profiles[trait]) for trait in _traits(file)}
-    readings = {
-        trait: _without_column(file, trait, reader(identifier, region)(texts[trait]))
-        for trait, identifier in _identifier_traits(file)
-    }
-    columns: dict[str, ir.Value] = {"member_id": profiles.member_id}
-    for trait, reading in readings.items():
-        columns |= {_value(trait): reading.value, _digest(trait): reading.digest, _fault(trait): reading.fault}
-    columns |= {
-        _value(column.trait): clean(texts[column.trait])
+    rules = {trait: rule_of(identifier, region) for trait, identifier in _identifiers(file)}
+    fields = list(dict.fromkeys(column.trait for column in file.columns if isinstance(column, TraitColumn)))
+    one_line = [
+        column.trait
         for column in file.columns
-        if isinstance(column, TraitColumn) and column.trait not in readings
-    }
-    given = reduce(or_, (reading.given for reading in readings.values()))
-    one_line = [trait for trait, identifier in _identifier_traits(file) if reader(identifier, region) is free_text]
-    free = [column.trait for column in file.columns if isinstance(column, TraitColumn)]
-    columns["given"] = given
-    columns["control_characters"] = sum(
-        (has_control_character(texts[trait]).cast("int64") for trait in [*one_line, *free]), ibis.literal(0)
+        if isinstance(column, TraitColumn)
+        or (isinstance(column, IdentifierColumn) and rules[column.trait] is FREE_TEXT)
+    ]
+    table = read(profiles, rules)
+    table = table.mutate(
+        **{fault_of(trait): _fault(file, trait, table) for trait in rules},
+        **{_text(trait): clean(as_text(table[trait])) for trait in fields},
+        **{_CONTROL_CHARACTERS: count_where(has_control_character(as_text(table[trait])) for trait in one_line)},
     )
-    table = profiles.select(**columns)
-    return table.mutate(reason=_reason(file, table, faults=[table[_fault(trait)] for trait in readings])).drop("given")
+    parts = [column_of(trait) for trait in rules for column_of in (value_of, digest_of, fault_of)]
+    return table.select(
+        "member_id", *parts, *map(_text, fields), _CONTROL_CHARACTERS, _reason(file, table).name("reason")
+    )
 
 
-def _traits(file: PiiFile) -> list[str]:
-    return list(dict.fromkeys(c.trait for c in file.columns if not isinstance(c, SegmentColumn)))
-
-
-def _without_column(file: PiiFile, trait: str, reading: Reading) -> Reading:
+def _fault(file: PiiFile, trait: str, table: ir.Table) -> ir.StringValue:
     """A value that came hashed is of use only where the file has a column of that hash."""
-    algorithms = {c.hash for c in file.columns if isinstance(c, IdentifierColumn) and c.trait == trait and c.hash}
-    usable = ibis.coalesce(nothing(), *(hash_of_length(reading.digest, algorithm) for algorithm in sorted(algorithms)))
-    orphaned = reading.digest.notnull() & usable.isnull()
-    return Reading(
-        given=reading.given,
-        value=reading.value,
-        digest=usable,
-        fault=orphaned.ifelse(ibis.literal("prehashed_without_column"), reading.fault),
-    )
+    hashes = {c.hash for c in file.columns if isinstance(c, IdentifierColumn) and c.trait == trait and c.hash}
+    digest = table[digest_of(trait)]
+    orphaned = digest.notnull() & ~digest.length().isin([HEX_DIGITS[algorithm] for algorithm in sorted(hashes)])
+    return orphaned.ifelse(ibis.literal("prehashed_without_column"), table[fault_of(trait)])
 
 
-def _reason(file: PiiFile, table: ir.Table, *, faults: list[ir.StringValue]) -> ir.StringValue:
+def _reason(file: PiiFile, table: ir.Table) -> ir.StringValue:
     """The first of :data:`REASONS` for a member that cannot be matched; null for one that can."""
-    present: Mapping[Identifier, ir.BooleanValue] = {
-        identifier: reduce(
-            or_,
-            (
-                table[_value(trait)].notnull() | table[_digest(trait)].notnull()
-                for trait, other in _identifier_traits(file)
-                if other is identifier
-            ),
-            ibis.literal(False),
-        )
-        for identifier in Identifier
-    }
+    given = [table[given_of(trait)].notnull() for trait, _ in _identifiers(file)]
+    present: dict[Identifier, ir.BooleanValue] = dict.fromkeys(Identifier, ibis.literal(False))
+    for trait, identifier in _identifiers(file):
+        present[identifier] |= table[given_of(trait)].notnull() & table[fault_of(trait)].isnull()
     name = present[Identifier.FIRST_NAME] & present[Identifier.LAST_NAME]
     address = present[Identifier.ADDRESS1] & present[Identifier.CITY] & present[Identifier.STATE]
     matchable = present[Identifier.EMAIL] | present[Identifier.PHONE] | (name & (present[Identifier.ZIP] | address))
     by_fault = [
-        (reduce(or_, ((fault == reason).fill_null(False) for fault in faults)), ibis.literal(reason))
+        (reduce(or_, (table[fault_of(trait)].identical_to(reason) for trait, _ in _identifiers(file))), reason)
         for reason in VALUE_REASONS
     ]
-    return ibis.cases(
-        (matchable, nothing()),
-        (~table.given, ibis.literal(REASONS[0])),
-        *by_fault,
-        else_=ibis.literal(REASONS[-1]),
-    )
+    return ibis.cases((matchable, nothing()), (~reduce(or_, given), REASONS[0]), *by_fault, else_=REASONS[-1])
 
 
 def _cell(column: Column, rows: ir.Table) -> ir.Value:
     """What stands in one column; hashing waits until here, where only rows that are sent are left."""
     if isinstance(column, SegmentColumn):
-        return ibis.literal(column.value)
-    value: ir.StringValue = rows[_value(column.trait)]
-    if isinstance(column, IdentifierColumn) and column.hash is not None:
-        already: ir.StringValue = rows[_digest(column.trait)]
-        return hash_of_length(already, Hash(column.hash)).coalesce(hashed(value, column.hash))
-    return value
+        cell = ibis.literal(column.value)
+    elif isinstance(column, TraitColumn):
+        cell = rows[_text(column.trait)]
+    else:
+        cell = rows[value_of(column.trait)]
+        if column.hash is not None:
+            cell = hash_of_length(rows[digest_of(column.trait)], column.hash).coalesce(hashed(cell, column.hash))
+    return cell.name(column.header)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile)
 
+#: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules.
+RULES_VERSION = 1
+
 _MANIFEST = "manifest.json"
 
 
@@ -41,7 +44,7 @@ class Staging:
 
         :param inputs: Any value :mod:`pydantic` can write as JSON; equal inputs give the same place.
         """
-        canonical = TypeAdapter(Any).dump_json(inputs)
+        canonical = TypeAdapter(Any).dump_json({"rules": RULES_VERSION, "inputs": inputs})
         digest = hashlib.sha256(json.dumps(json.loads(canonical), sort_keys=True).encode()).hexdigest()
         return Place(folder=self.root / audience_id / day.isoformat() / f"{stage}-{digest[:16]}")
 
@@ -51,7 +54,7 @@ class Staging:
         folder = self.root / ".scratch" / secrets.token_hex(8)
         mask = os.umask(0o077)
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(mode=0o700, parents=True)
             yield folder
         finally:
             os.umask(mask)
@@ -76,7 +79,7 @@ class Place:
         :param scratch: Folder on the same file system; it is emptied.
         """
         content = scratch / "sealed"
-        content.mkdir()
+        content.mkdir(mode=0o700)
         file = artifact.path.replace(content / artifact.path.name)
         manifest = content / _MANIFEST
         manifest.write_bytes(TypeAdapter(type(artifact)).dump_json(replace(artifact, path=Path(file.name)), indent=2))

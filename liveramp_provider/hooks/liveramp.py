@@ -50,6 +50,7 @@ class LiveRampHook(BaseHook):
         :raises ConnectionConfigError: As in :meth:`transport`.
         """
         from airflow.providers.sftp.hooks.sftp import SFTPHook
+        from paramiko import SSHException  # type: ignore[import-untyped]  # ships no types
 
         from liveramp_provider.core.transports.sftp import SftpEndpoint
 
@@ -59,7 +60,7 @@ class LiveRampHook(BaseHook):
             settings = SFTPHook(ssh_conn_id=name)
         except AirflowNotFoundException:
             raise ConnectionConfigError(f"there is no connection {name}. Add it under Admin → Connections.") from None
-        except (AirflowException, ValueError) as error:
+        except (AirflowException, SSHException, ValueError) as error:
             raise ConnectionConfigError(f"connection {name}: {error}") from None
         if settings.no_host_key_check or settings.allow_host_key_change:
             raise ConnectionConfigError(

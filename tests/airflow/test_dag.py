@@ -123,6 +123,7 @@ def test_snapshot_day(partition_key: str | None, parameter: str | None) -> None:
         (None, None, 'Type the day as "Partition Key"'),
         ("2026-11-20", "2026-11-21", "Give only one"),
         ("2026-11-20T00", None, "not of the form YYYY-MM-DD"),
+        ("20261120", None, "not of the form YYYY-MM-DD"),
         (None, "20.11.2026", "not of the form YYYY-MM-DD"),
     ],
 )
@@ -157,7 +158,9 @@ def test_provider_is_known_to_airflow() -> None:
 
     manager = ProvidersManager()
     assert "airflow-provider-liveramp" in manager.providers
-    assert manager.hooks["liveramp"].hook_class_name == "liveramp_provider.hooks.liveramp.LiveRampHook"
+    assert manager.providers["airflow-provider-liveramp"].data["connection-types"][0]["hook-class-name"] == (
+        "liveramp_provider.hooks.liveramp.LiveRampHook"
+    )
     fields = {name for name in manager.connection_form_widgets if name.startswith("extra__liveramp__")}
     assert fields == {
         "extra__liveramp__host_key",

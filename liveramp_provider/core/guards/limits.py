@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from liveramp_provider.core.audience import SegmentColumn, TraitColumn
 from liveramp_provider.core.destinations.liveramp import (
@@ -11,6 +11,7 @@ from liveramp_provider.core.destinations.liveramp import (
     REGIONS,
 )
 from liveramp_provider.core.errors import DataError
+from liveramp_provider.core.rows import add_up
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -25,28 +26,44 @@ def check_limits(file: DeliveryFile, rows: Rows, *, region: Region, engine: Back
     :raises DataError: Says which limit, how far over, and in which column.
     """
     rules = REGIONS[region]
-    table = rows.table
-    # Every field is quoted and followed by a comma or the line end.
-    lengths = [table[header].length().fill_null(0) + 3 for header in file.headers]
-    measures = {"longest": sum(lengths[1:], lengths[0]).max()}
-    traits = [column.header for column in file.columns if isinstance(column, TraitColumn)]
-    for number, header in enumerate(traits):
-        measures[f"values_{number}"] = table[header].nunique()
-        measures[f"name_{number}"] = table[header].length().max()
-    found = {name: value or 0 for name, value in engine.to_pyarrow(table.aggregate(**measures)).to_pylist()[0].items()}
+    longest_row, fields = _measured(file, rows, engine)
     breaches = []
     if rows.count > rules.max_rows:
         breaches.append(f"{rows.count:,} rows (limit {rules.max_rows:,} in region {region})")
-    if found["longest"] > rules.max_row_chars:
-        breaches.append(f"a row of {found['longest']:,} characters (limit {rules.max_row_chars:,} in region {region})")
-    pairs = sum(isinstance(column, SegmentColumn) for column in file.columns)
-    for number, header in enumerate(traits):
-        pairs += found[f"values_{number}"]
-        length = len(header) + 1 + found[f"name_{number}"]
+    if longest_row > rules.max_row_chars:
+        breaches.append(f"a row of {longest_row:,} characters (limit {rules.max_row_chars:,} in region {region})")
+    for header, field in fields.items():
+        length = len(f"{header}=") + field.longest
         if length > MAX_SEGMENT_NAME_CHARS:
             breaches.append(f"{header}: a segment name of {length:,} characters (limit {MAX_SEGMENT_NAME_CHARS})")
+    pairs = sum(field.values for field in fields.values())
     if pairs > MAX_FIELD_VALUES:
-        most = max(traits, key=lambda header: found[f"values_{traits.index(header)}"])
+        most = max(fields, key=lambda header: fields[header].values)
         breaches.append(f"{pairs:,} field values, most of them in {most} (limit {MAX_FIELD_VALUES:,}); use bands")
     if breaches:
         raise DataError(f"{file.slot}: LiveRamp would refuse the file: {'; '.join(breaches)}.")
+
+
+class _Field(NamedTuple):
+    """What a segment field holds: how many different values, and the characters of the longest."""
+
+    values: int
+    longest: int
+
+
+def _measured(file: DeliveryFile, rows: Rows, engine: Backend) -> tuple[int, dict[str, _Field]]:
+    """The characters of the longest row, and every segment field."""
+    table = rows.table
+    # Every field is quoted and followed by a comma or the line end; quotes inside are doubled.
+    lengths = [table[header].replace('"', '""').length().fill_null(0) + 3 for header in file.headers]
+    traits = [column.header for column in file.columns if isinstance(column, TraitColumn)]
+    measures = {"row": add_up(lengths).max()}
+    for header in traits:
+        measures |= {
+            f"values of {header}": table[header].nunique(),
+            f"longest of {header}": table[header].length().max(),
+        }
+    found = {name: value or 0 for name, value in engine.to_pyarrow(table.aggregate(**measures)).to_pylist()[0].items()}
+    fields = {header: _Field(found[f"values of {header}"], found[f"longest of {header}"]) for header in traits}
+    fields |= {c.header: _Field(1, len(c.value)) for c in file.columns if isinstance(c, SegmentColumn)}
+    return found["row"], fields

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
 from liveramp_provider.core.ledger.records import Delivery, State, deliveries, delivery_id, metadata
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.artifacts import SealedFile
 
-#: How long a holder that says nothing is believed to be at work.
-LEASE_S = 120
+#: How long a holder that says nothing is believed to be at work. A slow server may take a minute for each of the few
+#: operations between two signs of life.
+LEASE_S = 300
 
+_NO_LEDGER = "Nothing is sent without it."
 _NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING_AT_RECEIVER = (State.SEALED, State.UPLOADING)
 
@@ -35,14 +38,23 @@ class Ledger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         with self._transaction() as connection:
-            metadata.create_all(connection)
+            # Workers that open a new ledger at the same time all make it; create_all would fail for all but one.
+            for table in metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
     @classmethod
     def in_file(cls, path: Path) -> Ledger:
         """A ledger in an SQLite file, which is made when it is missing; readable by its owner only."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        return cls(sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30}))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise LedgerError(f"the ledger {path} cannot be opened ({error.strerror}). {_NO_LEDGER}") from None
+        url = sa.URL.create("sqlite", database=str(path))
+        # A worker that forks must not share an open SQLite file with its child, so none is kept open.
+        return cls(sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": 30}))
 
     def find(self, key: str) -> Delivery | None:
         """The delivery with that id."""
@@ -69,7 +81,8 @@ class Ledger:
     def claim(self, file: SealedFile, *, folder: str, holder: str) -> Claim:
         """Become the one worker that delivers `file`.
 
-        A holder that died is taken over: at once by the same task, after its lease by another.
+        A holder that died is taken over: at once by the same task, after its lease by another. A delivery that is
+        committed already is returned as it is: there is nothing to do.
 
         :param holder: Who claims; the same for every try of one task.
         :raises DeliveryBusyError: Another worker holds it.
@@ -82,6 +95,8 @@ class Ledger:
             if found is None:
                 found = _new(file, key=key, folder=folder, now=now)
                 connection.execute(sa.insert(deliveries).values(_values(found)))
+        if found.state is State.COMMITTED:
+            return Claim(self, found)
         if found.state is State.IN_DOUBT:
             raise in_doubt(found, "an earlier run could not find out")
         if found.lease_until > now and found.holder != holder:
@@ -133,9 +148,9 @@ class Ledger:
         except sa.exc.IntegrityError:
             raise DeliveryBusyError("another worker began the same delivery just now. It is tried again.") from None
         except sa.exc.SQLAlchemyError as error:
-            raise LedgerError(
-                f"the ledger does not answer ({type(error).__name__}). Nothing is sent without it."
-            ) from None
+            # The driver's words, never the statement's values.
+            reason = getattr(error, "orig", None) or type(error).__name__
+            raise LedgerError(f"the ledger does not answer ({reason}). {_NO_LEDGER}") from None
 
 
 @dataclass(slots=True)
@@ -149,7 +164,10 @@ class Claim:
         """Record that the delivery has come to `state`, and renew the lease.
 
         :raises LedgerError: Another worker took it over.
+        :raises ValueError: `state` cannot follow the delivery's.
         """
+        if not self.delivery.state.may_become(state):
+            raise ValueError(f"{self.delivery.name}: {state} cannot follow {self.delivery.state}")
         lease = datetime.now(UTC) + timedelta(seconds=LEASE_S)
         self.delivery = self.ledger.advance(self.delivery, state=state, lease_until=lease, **facts)
 
@@ -218,7 +236,7 @@ def _new(file: SealedFile, *, key: str, folder: str, now: datetime) -> Delivery:
         holder="",
         lease_until=_NO_MOMENT,
         send_attempts=0,
-        temp_name="",
+        temp_path="",
         host_key="",
         evidence="",
         created_at=now,

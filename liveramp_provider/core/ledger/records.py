@@ -18,6 +18,7 @@ class State(StrEnum):
     """How far a delivery has come.
 
     SEALED → UPLOADING (a temporary name) → VERIFIED → INTENT (to rename) → COMMITTED; IN_DOUBT when nobody can know.
+    INTENT goes back to VERIFIED when the server plainly refuses the rename.
     """
 
     SEALED = "sealed"
@@ -26,6 +27,20 @@ class State(StrEnum):
     INTENT = "intent"
     COMMITTED = "committed"
     IN_DOUBT = "in_doubt"
+
+    def may_become(self, following: State) -> bool:
+        """Whether `following` may come next; a state that is not final may also be written again."""
+        return following in _FOLLOWING[self]
+
+
+_FOLLOWING = {
+    State.SEALED: {State.SEALED, State.UPLOADING},
+    State.UPLOADING: {State.UPLOADING, State.VERIFIED},
+    State.VERIFIED: {State.VERIFIED, State.INTENT},
+    State.INTENT: {State.INTENT, State.VERIFIED, State.COMMITTED, State.IN_DOUBT},
+    State.COMMITTED: set[State](),
+    State.IN_DOUBT: set[State](),
+}
 
 
 class _UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -56,7 +71,7 @@ deliveries = sa.Table(
     sa.Column("send_attempts", sa.Integer, nullable=False),
     sa.Column("folder", sa.String(250), nullable=False),
     sa.Column("name", sa.String(300), nullable=False),
-    sa.Column("temp_name", sa.String(64), nullable=False),
+    sa.Column("temp_path", sa.String(300), nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("members", sa.BigInteger, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
@@ -79,7 +94,7 @@ class Delivery:
 
     :param epoch: Counts the workers that have held this delivery; only the last one may write.
     :param lease_until: Until then the holder is believed to be at work.
-    :param temp_name: Name of the upload in progress, known to the ledger before it is opened.
+    :param temp_path: Where the upload in progress lies at the receiver, known to the ledger before it is opened.
     :param committed_at: ``None`` until the file has its final name.
     """
 
@@ -95,7 +110,7 @@ class Delivery:
     send_attempts: int
     folder: str
     name: str
-    temp_name: str
+    temp_path: str
     rows: int
     members: int
     size_bytes: int

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Part of every sealed file's identity: a new number rebuilds files that were sealed under older rules.
-RULES_VERSION = 1
-
 _BATCH_ROWS = 100_000
 
 
@@ -61,7 +58,6 @@ def _build_file(
 ) -> SealedFile:
     name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
     inputs = {
-        "rules": RULES_VERSION,
         "profiles": profiles.sha256,
         "region": destination.region,
         "file": file,

@@ -28,7 +28,7 @@ def deliver(
 
     :param holder: Who delivers; the same for every try of one task.
     :raises SmallAudienceError: Too few unique members; nothing was sent.
-    :raises SealBrokenError: The bytes are not those that were sealed; nothing was sent.
+    :raises SealBrokenError: The bytes are gone, or not those that were sealed; nothing was sent.
     :raises TransientError: It broke off, or somebody else is at it: try again.
     :raises ConfigError: Host key, credentials or folder are wrong.
     :raises DeliveryInDoubtError: Nobody can know whether the receiver has it.
@@ -39,11 +39,11 @@ def deliver(
         log.info("deliver: %s was delivered at %s; nothing is sent", found.name, found.committed_at)
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
-    if digest_of(file.path) != file.sha256:
-        raise SealBrokenError(f"{file.name}: the staged bytes are not those that were sealed. Clear the build task.")
+    _check_seal(file)
     claim = ledger.claim(file, folder=destination.path, holder=holder)
-    if claim.delivery.state is not State.COMMITTED:
-        transport.send(file.path, claim)
+    if claim.delivery.state is State.COMMITTED:
+        return _receipt(claim.delivery, sent_now=False)
+    transport.send(file.path, claim)
     receipt = _receipt(claim.delivery, sent_now=True)
     log.info("deliver: %s, %d rows, %d bytes, %s", receipt.name, receipt.rows, receipt.size_bytes, receipt.evidence)
     return receipt
@@ -62,6 +62,17 @@ def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> N
         f"{file.name}: {file.members:,} unique members, and a file needs {destination.min_members:,}; "
         f"it was not sent. {still}."
     )
+
+
+def _check_seal(file: SealedFile) -> None:
+    try:
+        digest = digest_of(file.path)
+    except OSError as error:
+        raise SealBrokenError(
+            f"{file.name}: the staged file cannot be read ({error.strerror}). Clear the build task."
+        ) from None
+    if digest != file.sha256:
+        raise SealBrokenError(f"{file.name}: the staged bytes are not those that were sealed. Clear the build task.")
 
 
 def _receipt(delivery: Delivery, *, sent_now: bool) -> Receipt:

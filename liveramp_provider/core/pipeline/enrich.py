@@ -41,7 +41,8 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
         profiles = members
         for number, source in enumerate(audience.trait_sources, start=1):
             traits = _traits(reader, source, members=members, label=f"traits source {number}")
-            profiles = profiles.left_join(traits, "member_id").drop("member_id_right")
+            # The source's own key gets a name that no trait can have.
+            profiles = profiles.left_join(traits, "member_id", rname="other {name}").drop("other member_id")
         path = reader.scratch / "profiles.parquet"
         reader.engine.to_parquet(profiles.order_by("member_id"), path)
         names = tuple(trait.name for source in audience.trait_sources for trait in source.traits)
@@ -58,7 +59,8 @@ def _traits(reader: Reader, source: TraitSource, *, members: ir.Table, label: st
 
     rows = reader.table(source.source, [source.key, *(trait.column for trait in source.traits)], label=label)
     named = rows.select(
-        member_id=clean(as_text(rows[source.key])), **{trait.name: rows[trait.column] for trait in source.traits}
+        clean(as_text(rows[source.key])).name("member_id"),
+        *(rows[trait.column].name(trait.name) for trait in source.traits),
     )
     traits = named.semi_join(members, "member_id")
     per_key = traits.group_by("member_id").aggregate(rows=traits.count())

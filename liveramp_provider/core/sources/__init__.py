@@ -61,9 +61,7 @@ class Reader:
                 label=label,
             )
             return self.engine.read_parquet(target)
-        table = read_files(source, self.engine, day=self.day, label=label)
-        check_columns(table.columns, columns, label=label)
-        return table.select(*columns)
+        return read_files(source, self.engine, columns=columns, day=self.day, label=label)
 
     def _check_current(self, label: str) -> None:
         # The nightly run of a day starts on the day after, so "now" still stands for yesterday.
@@ -72,16 +70,3 @@ class Reader:
                 f"{label}: the source is `current: true` and cannot tell who was in it on {self.day}; today is "
                 f"{self.today}. Read from a source that keeps history (:snapshot_date), or deliver this day no more."
             )
-
-
-def check_columns(found: Sequence[str], wanted: Sequence[str], *, label: str) -> None:
-    """All of `wanted` are there, spelled just so.
-
-    :raises SourceError: Names what is missing and what there is.
-    """
-    missing = [column for column in dict.fromkeys(wanted) if column not in found]
-    if missing:
-        raise SourceError(
-            f"{label}: no column {', '.join(missing)}. The source has: {', '.join(found)}. "
-            "Correct the name in the audience file, or add the column to the query."
-        )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import glob
+import gzip
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.errors import SourceError
+from liveramp_provider.core.sources.columns import check_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     import ibis.expr.types as ir
@@ -15,16 +20,73 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.audience import FilesSource
 
+_BLOCK_BYTES = 1 << 20
 
-def read_files(source: FilesSource, engine: Backend, *, day: date, label: str) -> ir.Table:
-    """All files of the day as one table. CSV columns are text, so that leading zeros stay.
 
-    :raises SourceError: There is no file of that day.
+def read_files(source: FilesSource, engine: Backend, *, columns: Sequence[str], day: date, label: str) -> ir.Table:
+    """The named columns of all files of the day as one table. CSV columns are text, so that leading zeros stay.
+
+    :raises SourceError: There is no file of that day, or one of them cannot be read or lacks a column.
     """
     pattern = source.path.format(snapshot_date=day.isoformat())
     paths = sorted(glob.glob(pattern, recursive=True))
     if not paths:
         raise SourceError(f"{label}: no file matches {pattern}. Check the path, or whether {day} has been written yet.")
+    # The engine would fill what one of many files lacks with nulls, and lose its rows without a word.
+    for path in paths:
+        _check_header(path, source, columns, label=f"{label}: {Path(path).name}")
     if source.format == "parquet":
-        return engine.read_parquet(paths, union_by_name=True)
-    return engine.read_csv(paths, header=True, delim=",", quote='"', escape='"', all_varchar=True, union_by_name=True)
+        table = engine.read_parquet(paths, union_by_name=True)
+    else:
+        # What is not said is guessed: that lines with a `#` are comments, or that odd first lines may be skipped.
+        table = engine.read_csv(
+            paths,
+            header=True,
+            delim=",",
+            quote='"',
+            escape='"',
+            comment="",
+            skip=0,
+            all_varchar=True,
+            union_by_name=True,
+        )
+    return table.select(*dict.fromkeys(columns))
+
+
+def _check_header(path: str, source: FilesSource, columns: Sequence[str], *, label: str) -> None:
+    header = _header(path, source)
+    if header is None:
+        raise SourceError(f"{label} cannot be read. Check that it is complete and a {source.format} file.")
+    if source.format == "csv" and not {name.lower() for name in header} & {name.lower() for name in columns}:
+        # Perhaps the first line is a person's, so it is not shown.
+        raise SourceError(
+            f"{label}: none of the {len(header)} fields of its first line is {', '.join(columns)}. "
+            "Give it a header row, or correct the names in the audience file."
+        )
+    check_columns(header, columns, label=label)
+
+
+def _header(path: str, source: FilesSource) -> list[str] | None:
+    """Names of a file's columns; ``None`` when it cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        if source.format == "parquet":
+            return list(pq.read_schema(path).names)
+        if path.endswith(".gz"):
+            _read_through(path)
+        opened = gzip.open if path.endswith(".gz") else open
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    # ValueError: not UTF-8, or not Parquet. EOFError: a torso of a gzip file.
+    except (OSError, ValueError, EOFError, csv.Error):
+        return None
+
+
+def _read_through(path: str) -> None:
+    # The engine takes the torso of a gzip file for a whole one, and half of the rows would be missing unnoticed.
+    from isal import igzip
+
+    with igzip.open(path, "rb") as file:  # type: ignore[no-untyped-call]  # isal has no types here
+        while file.read(_BLOCK_BYTES):
+            pass

@@ -1,7 +1,7 @@
 """Deliver by SFTP: a temporary name, every write and the close checked, then one rename to the final name.
 
-Receivers may take a file the moment it has its final name, so that name is neither opened nor looked at on the way;
-a lost answer to the rename is settled by renaming again: when the temporary name is gone, the first one worked.
+Receivers may take a file the moment it has its final name, so whether it arrived is never asked of that name. A lost
+answer to the rename is settled by renaming again: when the temporary name is gone, the first one worked.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.ledger import Claim
 
+log = logging.getLogger(__name__)
+
 # asyncssh reports every packet's progress; a task log should hold what a person asks.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
@@ -44,8 +46,13 @@ KEEPALIVE_S = 15
 # A chunk must get through within one operation's time: 70 kB/s is the slowest line that is not given up.
 _CHUNK_BYTES = 4 * 1024 * 1024
 _EXCLUSIVE = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
+_MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
+_REFUSED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.SFTPOpUnsupported)
 # AES-GCM runs in hardware; asyncssh's first choice costs twice the time.
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+# After the pinned kinds the others are offered, too: a server without a pinned one then shows a key, which is refused
+# by name, where it would otherwise hang up without a word.
+_HOST_KEY_KINDS = "+ssh-ed25519,ecdsa-sha2-*,rsa-sha2-*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,37 +94,36 @@ class SftpTransport:
             raise
 
     async def _check(self, folder: str) -> None:
-        async with self._session() as (client, _):
-            with self._translated(folder):
-                # Some servers let one write but not look; then the upload will tell.
-                with suppress(asyncssh.SFTPPermissionDenied):
-                    kind = (await _within(client.stat(folder))).type
-                    if kind != asyncssh.FILEXFER_TYPE_DIRECTORY:
-                        raise RemoteFolderError(f"{folder} at {self._where} is no folder. Correct the audience file.")
+        async with self._session(folder) as (client, _):
+            # Some servers let one write but not look; then the upload will tell.
+            with suppress(asyncssh.SFTPPermissionDenied):
+                kind = (await _within(client.stat(folder))).type
+                if kind != asyncssh.FILEXFER_TYPE_DIRECTORY:
+                    raise RemoteFolderError(f"{folder} at {self._where} is no folder. Correct the audience file.")
 
     async def _send(self, file: Path, claim: Claim) -> None:
-        async with self._session() as (client, host_key):
-            with self._translated(claim.delivery.folder):
-                if claim.delivery.state in (State.SEALED, State.UPLOADING):
-                    await self._upload(client, file, claim, host_key)
-                await self._rename(client, claim)
+        async with self._session(claim.delivery.folder) as (client, host_key):
+            if claim.delivery.state in (State.SEALED, State.UPLOADING):
+                await self._upload(client, file, claim, host_key)
+            await self._rename(client, claim)
 
     async def _upload(self, client: asyncssh.SFTPClient, file: Path, claim: Claim, host_key: str) -> None:
-        if claim.delivery.temp_name:
-            await _remove(client, _temporary(claim))
+        if claim.delivery.temp_path:
+            await _remove(client, claim.delivery.temp_path)
         # No routing rule of LiveRamp can match this name, and the ledger knows it before it exists.
-        claim.advance(State.UPLOADING, temp_name=f".{secrets.token_hex(16)}.tmp")
+        temporary = f"{claim.delivery.folder}/.{secrets.token_hex(16)}.tmp"
+        claim.advance(State.UPLOADING, temp_path=temporary)
         try:
             evidence = await self._write(client, file, claim)
-        except (asyncssh.Error, OSError, TimeoutError, LiveRampError, asyncio.CancelledError):
-            await _remove(client, _temporary(claim))
+        except BaseException:
+            await _remove(client, temporary)
             raise
         claim.advance(State.VERIFIED, evidence=evidence, host_key=host_key)
 
     async def _write(self, client: asyncssh.SFTPClient, file: Path, claim: Claim) -> str:
         """Write all bytes under the temporary name; returns how well that is proven."""
         due = claim.delivery.size_bytes
-        remote = await _within(client.open(_temporary(claim), _EXCLUSIVE, encoding=None))
+        remote = await _within(client.open(claim.delivery.temp_path, _EXCLUSIVE, encoding=None))
         try:
             with file.open("rb") as local:
                 while chunk := local.read(_CHUNK_BYTES):
@@ -134,26 +140,30 @@ class SftpTransport:
         """Give the upload its final name, also where an earlier try may have done so already."""
         earlier_try_may_have = claim.delivery.state is State.INTENT
         claim.advance(State.INTENT)
-        final = f"{claim.delivery.folder}/{claim.delivery.name}"
+        temporary, final = claim.delivery.temp_path, f"{claim.delivery.folder}/{claim.delivery.name}"
         try:
-            # The plain rename, since it does not replace a file that is there; posix-rename would.
-            await _within(client.rename(_temporary(claim), final))
-        except asyncssh.SFTPOpUnsupported:
-            await _within(client.posix_rename(_temporary(claim), final))
-        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+            await _move(client, temporary, final)
+        except _MISSING:
             if not earlier_try_may_have:
                 raise claim.doubt("the upload vanished before its rename, and nobody can know") from None
         except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
-            if await _within(client.exists(final)):
+            if not await _within(client.exists(final)):
+                raise
+            # The file of that name is ours if an earlier try's rename came through meanwhile: then the upload is gone.
+            if not earlier_try_may_have or await _within(client.exists(temporary)):
                 raise claim.doubt("there is another file of that name, and nobody can know") from None
+        except _REFUSED:
+            # A plain no: should the upload vanish from now on, then it was not by a rename of ours.
+            if not earlier_try_may_have:
+                claim.advance(State.VERIFIED)
             raise
         claim.advance(State.COMMITTED, committed_at=datetime.now(UTC))
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[tuple[asyncssh.SFTPClient, str]]:
-        """A client, and the fingerprint of the key the server showed."""
+    async def _session(self, folder: str) -> AsyncIterator[tuple[asyncssh.SFTPClient, str]]:
+        """A client, and the fingerprint of the key the server showed; what goes wrong meanwhile concerns `folder`."""
         endpoint = self.endpoint
-        with self._translated("/"):
+        with self._translated(folder):
             connection = await asyncssh.connect(
                 endpoint.host,
                 endpoint.port,
@@ -162,24 +172,25 @@ class SftpTransport:
                 client_keys=self._client_keys(),
                 known_hosts=self._trusted(),
                 agent_path=None,
-                config=[],
+                config=None,
                 encryption_algs=_CIPHERS,
+                server_host_key_algs=_HOST_KEY_KINDS,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 login_timeout=CONNECT_TIMEOUT_S,
                 keepalive_interval=KEEPALIVE_S,
                 keepalive_count_max=3,
             )
-        try:
-            with self._translated("/"):
+            try:
                 client = await _within(connection.start_sftp_client())
-            host_key = connection.get_server_host_key()
-            yield client, host_key.get_fingerprint() if host_key else ""
-        finally:
-            connection.abort()
+                host_key = connection.get_server_host_key()
+                yield client, host_key.get_fingerprint() if host_key else ""
+            finally:
+                connection.abort()
 
-    def _client_keys(self) -> list[asyncssh.SSHKey]:
+    def _client_keys(self) -> list[asyncssh.SSHKey] | None:
         if not self.endpoint.private_key:
-            return []
+            # An empty list would offer the keys that lie in the worker's ~/.ssh.
+            return None
         try:
             return [asyncssh.import_private_key(self.endpoint.private_key, self.endpoint.passphrase or None)]
         except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
@@ -187,9 +198,14 @@ class SftpTransport:
                 "the connection's private_key cannot be read. Paste the whole PEM text, and its passphrase if any."
             ) from None
 
-    def _trusted(self) -> str | tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]:
+    def _trusted(self) -> asyncssh.SSHKnownHosts | tuple[list[asyncssh.SSHKey], ...]:
         if not self.endpoint.host_keys:
-            return self.endpoint.known_hosts
+            try:
+                return asyncssh.read_known_hosts(self.endpoint.known_hosts)
+            except (OSError, ValueError):
+                raise ConnectionConfigError(
+                    f"{self.endpoint.known_hosts} is no known_hosts file. Correct the connection's known_hosts."
+                ) from None
         try:
             return [asyncssh.import_public_key(key) for key in self.endpoint.host_keys], [], []
         except asyncssh.KeyImportError:
@@ -209,18 +225,21 @@ class SftpTransport:
         except asyncssh.HostKeyNotVerifiable:
             raise HostKeyError(
                 f"{self._where} shows a host key that is not the pinned one; nothing was sent. "
-                "Ask LiveRamp for the new key, compare it, and change the connection's host_key."
+                "Ask LiveRamp for the new key, compare it, and change the connection's host_key or known_hosts."
             ) from None
         except asyncssh.PermissionDenied:
             raise CredentialsError(
                 f"{self._where} refused the login of {self.endpoint.username}. Correct the connection."
             ) from None
-        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+        except _MISSING:
             raise RemoteFolderError(f"{folder} at {self._where} does not exist. Ask LiveRamp to make it.") from None
-        except (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect):
-            raise RemoteFolderError(f"{self._where} does not let us write to {folder}. Ask LiveRamp why.") from None
-        except (asyncssh.Error, OSError, TimeoutError) as error:
-            raise TransportError(f"{self._where}: {type(error).__name__}. It is tried again.") from None
+        except _REFUSED:
+            raise RemoteFolderError(
+                f"{self._where} does not let us write and rename in {folder}. Ask LiveRamp why."
+            ) from None
+        except (asyncssh.Error, OSError) as error:
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise TransportError(f"{self._where}: {reason}. It is tried again.") from None
 
 
 async def _within(operation: Awaitable[_Result]) -> _Result:
@@ -230,9 +249,13 @@ async def _within(operation: Awaitable[_Result]) -> _Result:
 
 
 async def _remove(client: asyncssh.SFTPClient, path: str) -> None:
-    """Remove a leftover; on a server that refuses, or a line that is dead, it stays, named in the ledger."""
-    with suppress(asyncssh.Error, OSError, TimeoutError):
+    """Remove a leftover; on a server that refuses, or a line that is dead, it stays and the log names it."""
+    try:
         await _within(client.remove(path))
+    except _MISSING:
+        pass
+    except (asyncssh.Error, OSError) as error:
+        log.warning("deliver: %s may still lie at the server and could not be removed: %s", path, type(error).__name__)
 
 
 async def _size(remote: asyncssh.SFTPClientFile) -> int | None:
@@ -243,5 +266,14 @@ async def _size(remote: asyncssh.SFTPClientFile) -> int | None:
         return None
 
 
-def _temporary(claim: Claim) -> str:
-    return f"{claim.delivery.folder}/{claim.delivery.temp_name}"
+async def _move(client: asyncssh.SFTPClient, old: str, new: str) -> None:
+    """Rename without replacing a file that is there."""
+    try:
+        await _within(client.rename(old, new))
+    except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPPermissionDenied):
+        # posix-rename replaces, so it is looked first: is the upload still there, and its new name free?
+        await _within(client.lstat(old))
+        with suppress(*_MISSING):
+            await _within(client.lstat(new))
+            raise asyncssh.SFTPFileAlreadyExists(new) from None
+        await _within(client.posix_rename(old, new))

@@ -1,0 +1,274 @@
+"""The audience file as written: every key, its type and its limits. The JSON Schema and the faults come from here.
+
+Every key has an example: the reference shows them, and where a file is broken they stand in, so that the rest of the
+file can be judged at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from liveramp_provider.core.audience import Compression, Hash, Identifier, Region, UpdateMethod
+from liveramp_provider.core.audience_file.schema_types import (
+    ConnId,
+    Cron,
+    Filename,
+    Fingerprint,
+    Header,
+    Id,
+    LocalPath,
+    OneLine,
+    Organisation,
+    Query,
+    RemoteFolder,
+    SegmentValue,
+    SourceColumn,
+    TimeZone,
+    TraitName,
+    switch,
+)
+
+_SQL = {"conn_id": "warehouse", "query": "select customer_id from vip where snapshot_date = :snapshot_date"}
+_SOURCE = {"sql": _SQL, "key": "customer_id"}
+_COLUMNS = {"CCID": {"from": "member_id"}, "EMAIL1": {"from": "email"}, "HIGH_VALUE": {"segment": "1"}}
+_ENCRYPTION = {"recipient": "86C66858DDC8AC1151F86A1AC0FADA3667413471", "public_key": "keys/liveramp.asc"}
+_DESTINATION = {
+    "id": "liveramp",
+    "kind": "liveramp",
+    "conn_id": "liveramp_default",
+    "region": "us",
+    "path": "/uploads/high_value_customers",
+    "org": "3242",
+    "files": {"pii": True, "device": True},
+}
+
+
+class Spec(BaseModel):
+    """Base of every mapping in an audience file: unknown keys are refused, types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ScheduleSpec(Spec):
+    """When the audience is delivered."""
+
+    cron: Cron = Field(description="Daily cron expression: minute and hour.", examples=["0 0 * * *"])
+    timezone: TimeZone = Field(description="IANA zone the cron expression is read in.", examples=["America/New_York"])
+
+
+class SqlSpec(Spec):
+    """A query through an Airflow connection."""
+
+    conn_id: ConnId = Field(description="Airflow connection to the warehouse.", examples=["warehouse"])
+    query: Query = Field(
+        description="One SELECT; `:snapshot_date` (YYYY-MM-DD) and `:audience` are bound as parameters.",
+        examples=[_SQL["query"]],
+    )
+    current: bool = Field(
+        default=False, description="The query knows only today; past days are then refused.", examples=[False]
+    )
+
+
+class FilesSpec(Spec):
+    """Parquet or CSV files."""
+
+    path: LocalPath = Field(
+        description="Path or glob ending in .parquet, .csv or .csv.gz; `{snapshot_date}` is the day (YYYY-MM-DD).",
+        examples=["data/vip/{snapshot_date}/*.parquet"],
+    )
+    current: bool = Field(
+        default=False, description="The files are always today's; past days are then refused.", examples=[False]
+    )
+
+
+class SourceSpec(Spec):
+    """Exactly one source, and the column that holds the key."""
+
+    sql: SqlSpec | None = Field(default=None, description="Rows of a query.", examples=[_SQL])
+    files: FilesSpec | None = Field(
+        default=None, description="Rows of files.", examples=[{"path": "data/vip/{snapshot_date}/*.parquet"}]
+    )
+    key: SourceColumn = Field(description="Column of the source that holds the audience key.", examples=["customer_id"])
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SourceSpec:
+        if (self.sql is None) == (self.files is None):
+            raise ValueError("needs exactly one source: sql or files")
+        return self
+
+
+class TraitSourceSpec(SourceSpec):
+    """A source of traits, left-joined on the key; one row a key."""
+
+    select: Annotated[dict[TraitName, SourceColumn], Field(min_length=1)] = Field(
+        description="Our trait name: the source's column.", examples=[{"email": "email_address"}]
+    )
+
+
+class ColumnSpec(Spec):
+    """A column of a file: a trait (`from`) or a fixed value in every row (`segment`)."""
+
+    from_: TraitName | None = Field(
+        default=None, alias="from", description="Trait, or member_id for the key column.", examples=["email"]
+    )
+    identifier: Identifier | None = Field(
+        default=None,
+        strict=False,
+        description="What the trait is, where neither its name nor the header says so.",
+        examples=["email"],
+    )
+    hash: Hash | None = Field(
+        default=None, strict=False, description="Send the hash instead of the value.", examples=["sha256"]
+    )
+    segment: SegmentValue | None = Field(
+        default=None, description="Fixed value that every row carries.", examples=["1"]
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ColumnSpec:
+        if (self.from_ is None) == (self.segment is None):
+            raise ValueError("needs exactly one of from (a trait) and segment (a fixed value)")
+        if self.segment is not None and (self.hash is not None or self.identifier is not None):
+            raise ValueError("a segment is a fixed value: it has no hash and no identifier")
+        return self
+
+
+class PiiSpec(Spec):
+    """The PII file. Without `columns`: the key, every known identifier among the traits, and the segment."""
+
+    columns: dict[Header, ColumnSpec] = Field(
+        default_factory=dict, description="Header: column, in file order; the audience key first.", examples=[_COLUMNS]
+    )
+
+
+class DeviceHeadersSpec(Spec):
+    """Headers of the device-id column. LiveRamp publishes none: these are the field's usual names."""
+
+    joined: Header = Field(default="MOBILEID", description="When all device ids share one file.", examples=["MOBILEID"])
+    idfa: Header = Field(default="IDFA", description="When Apple's ids have a file of their own.", examples=["IDFA"])
+    gaid: Header = Field(default="AAID", description="When Google's ids have a file of their own.", examples=["AAID"])
+
+
+class DeviceSpec(Spec):
+    """The Device file. Hashed ids never share a file, so with a hash there is one file a kind."""
+
+    identifiers: list[TraitName] = Field(
+        default_factory=list,
+        description="Traits that hold device ids; default: every trait named idfa or gaid.",
+        examples=[["idfa", "gaid"]],
+    )
+    hash: Literal["none", "sha1"] = Field(
+        default="none", description="Send the ids as they are, or their SHA-1.", examples=["none"]
+    )
+    headers: DeviceHeadersSpec = Field(
+        default=DeviceHeadersSpec(), description="Headers of the device-id column.", examples=[{"joined": "MOBILEID"}]
+    )
+    columns: dict[Header, ColumnSpec] = Field(
+        default_factory=dict,
+        description="Segment columns after the device id; default: the segment alone.",
+        examples=[{"HIGH_VALUE": {"segment": "1"}}],
+    )
+
+
+class FilesOfDestinationSpec(Spec):
+    """Which files are delivered."""
+
+    pii: Annotated[PiiSpec | None, BeforeValidator(switch)] = Field(
+        default=None, description="The file of known identifiers; `true` for the usual columns.", examples=[True]
+    )
+    device: Annotated[DeviceSpec | None, BeforeValidator(switch)] = Field(
+        default=None, description="The file of device ids; `true` for the usual columns.", examples=[True]
+    )
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> FilesOfDestinationSpec:
+        if self.pii is None and self.device is None:
+            raise ValueError("needs at least one file: pii or device")
+        return self
+
+
+class EncryptionSpec(Spec):
+    """PGP encryption to a pinned key."""
+
+    recipient: Fingerprint = Field(
+        description="Full 40-digit fingerprint of the receiver's primary key.", examples=[_ENCRYPTION["recipient"]]
+    )
+    public_key: LocalPath = Field(
+        description="The receiver's public key; a relative path starts at the audience file.",
+        examples=[_ENCRYPTION["public_key"]],
+    )
+    extension: Literal["gpg", "pgp"] = Field(
+        default="gpg", description="Ending of an encrypted file.", examples=["gpg"]
+    )
+
+
+class GuardsSpec(Spec):
+    """What stops a file before it is sent."""
+
+    min_members: Annotated[int, Field(ge=25)] = Field(
+        default=25,
+        description="Fewest unique members of a file; LiveRamp takes none below 25.",
+        examples=[25],
+    )
+
+
+class LiveRampSpec(Spec):
+    """A LiveRamp account's folder."""
+
+    id: Id = Field(description="Stable name; part of every delivery's identity.", examples=["liveramp"])
+    kind: Literal["liveramp"] = Field(description="What kind of receiver it is.", examples=["liveramp"])
+    conn_id: ConnId = Field(
+        description="Airflow connection with endpoint and credentials.", examples=["liveramp_default"]
+    )
+    region: Region = Field(description="LiveRamp region; decides formats and limits.", examples=["us"])
+    path: RemoteFolder = Field(
+        description="Folder at LiveRamp; it must exist.", examples=["/uploads/high_value_customers"]
+    )
+    update_method: UpdateMethod = Field(
+        default="incremental", description="What LiveRamp was told for this audience.", examples=["incremental"]
+    )
+    org: Organisation = Field(description="Organisation as it stands in file names.", examples=["3242"])
+    filename: Filename = Field(
+        default="{org}_{audience}-{kind}_{date}",
+        description="File name without extension; {org}, {audience}, {kind}, {date}, {upload_date}.",
+        examples=["{org}_{audience}-{kind}_{date}"],
+    )
+    compression: Compression = Field(default="gzip", description="Compress before encrypting.", examples=["gzip"])
+    encryption: EncryptionSpec | None = Field(
+        default=None, description="PGP; without it, files can be read by anyone who gets one.", examples=[_ENCRYPTION]
+    )
+    files: FilesOfDestinationSpec = Field(
+        description="Which files are delivered: pii, device or both.", examples=[_DESTINATION["files"]]
+    )
+    guards: GuardsSpec = Field(
+        default=GuardsSpec(), description="What stops a file before it is sent.", examples=[{"min_members": 25}]
+    )
+
+
+class AudienceSpec(Spec):
+    """One audience file."""
+
+    audience: Id = Field(
+        description="Stable id: names the files, the staging folder and the DAG.", examples=["high_value_customers"]
+    )
+    name: OneLine = Field(
+        description="External name; LiveRamp's segments become <name>-D and <name>-PII.",
+        examples=["High-value customers"],
+    )
+    schedule: ScheduleSpec = Field(
+        description="When it is delivered.", examples=[{"cron": "0 0 * * *", "timezone": "America/New_York"}]
+    )
+    owners: list[OneLine] = Field(
+        default_factory=list, description="Who answers for this audience.", examples=[["crm@example.com"]]
+    )
+    membership: SourceSpec = Field(description="Who is in it: one source and its key.", examples=[_SOURCE])
+    traits: list[TraitSourceSpec] = Field(
+        default_factory=list,
+        description="What is known of them: any number of sources.",
+        examples=[[{**_SOURCE, "select": {"email": "email_address"}}]],
+    )
+    destinations: Annotated[list[LiveRampSpec], Field(min_length=1)] = Field(
+        description="Where it goes: at least one receiver.", examples=[[_DESTINATION]]
+    )

@@ -1,0 +1,135 @@
+"""What may stand behind a key of the audience file. Ids, names and paths are held to what can do no harm:
+none leaves its folder, becomes part of a query, or is filled in by a template.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+_DAILY_CRON = re.compile(r"(?P<minute>[0-9]{1,2}) (?P<hour>[0-9]{1,2}) \* \* \*")
+
+#: What a pattern asks for, in words.
+PATTERNS: dict[str, str] = {}
+
+
+def _like(pattern: str, words: str) -> StringConstraints:
+    PATTERNS[pattern] = words
+    return StringConstraints(pattern=pattern)
+
+
+def _daily(cron: str) -> str:
+    match = _DAILY_CRON.fullmatch(cron)
+    if match is None or int(match["minute"]) > 59 or int(match["hour"]) > 23:
+        raise ValueError('must be daily: write "<minute> <hour> * * *", such as "0 0 * * *"')
+    return cron
+
+
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
+
+
+def _timezone(name: str) -> str:
+    if name not in _zones():
+        raise ValueError("must be a time zone of the IANA database, such as America/New_York")
+    return name
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("may hold printable characters only: no line breaks, no invisible marks")
+    return text
+
+
+def _no_template(text: str) -> str:
+    if any(mark in text for mark in ("{{", "{%", "{#")):
+        raise ValueError("may hold no template marks such as {{; nothing is filled in here")
+    return text
+
+
+def _query(query: str) -> str:
+    if not query.strip():
+        raise ValueError("must not be empty")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in query if character not in "\n\r\t"):
+        raise ValueError("may hold no control characters")
+    if "{{" in query or "{%" in query:
+        raise ValueError("is not rendered by Airflow: write :snapshot_date instead of {{ … }}")
+    return query
+
+
+def _local_path(path: str) -> str:
+    if "://" in path:
+        raise ValueError("must be a path on this machine, such as data/vip.parquet or /data/vip.parquet; it is a URL")
+    if ".." in path.split("/"):
+        raise ValueError("must not climb with '..': write a path below the audience file, or an absolute one")
+    if any(len(part.encode()) > 255 for part in path.split("/")):
+        raise ValueError("has a part of more than 255 bytes, which no file system takes")
+    return path
+
+
+def _remote_folder(path: str) -> str:
+    if not path.startswith("/") or path == "/" or any(part in ("", ".", "..") for part in path[1:].split("/")):
+        raise ValueError(
+            "must be an absolute folder such as /uploads/vip, without '.', '..', '//' or a slash at the end"
+        )
+    return path
+
+
+def switch(value: Any) -> Any:
+    """`true` is the short form of an empty mapping, `false` of leaving the key out."""
+    if value is True:
+        return {}
+    return None if value is False else value
+
+
+def _text(value: Any) -> Any:
+    """YAML reads an unquoted 1 as a number; a segment value is always text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, _like(r"^[A-Za-z0-9_-]{1,64}$", "1 to 64 letters, digits, - and _")]
+ConnId = Annotated[str, _like(r"^[A-Za-z0-9_.-]{1,200}$", "1 to 200 letters, digits, '_', '.' and '-'")]
+TraitName = Annotated[
+    str, _like(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", "1 to 128 letters, digits and _, and begin with no digit")
+]
+SourceColumn = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
+# LiveRamp's label rule, and the one spelling of its own that breaks it (liveramp-rules: EMAIL1_SHA-1).
+Header = Annotated[
+    str, _like(r"^([A-Za-z0-9_]{1,128}|EMAIL[1-3]_SHA-(1|256))$", "a header of 1 to 128 letters, digits and _")
+]
+OneLine = Annotated[
+    str, StringConstraints(min_length=1, max_length=100), AfterValidator(_printable), AfterValidator(_no_template)
+]
+LocalPath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1000),
+    AfterValidator(_printable),
+    AfterValidator(_no_template),
+    AfterValidator(_local_path),
+]
+RemoteFolder = Annotated[
+    str,
+    _like(r"^[A-Za-z0-9_./-]{1,200}$", "an absolute folder of letters, digits, '_', '.', '-' and '/', at most 200"),
+    AfterValidator(_remote_folder),
+]
+Organisation = Annotated[str, _like(r"^[A-Za-z0-9_-]{1,64}$", "1 to 64 letters, digits, - and _")]
+Filename = Annotated[
+    str, _like(r"^[A-Za-z0-9_.{}-]{1,200}$", "1 to 200 letters, digits, '_', '.', '-' and placeholders in braces")
+]
+Fingerprint = Annotated[str, _like(r"^[0-9A-Fa-f]{40}$", "the full fingerprint: 40 hexadecimal digits without spaces")]
+SegmentValue = Annotated[
+    str,
+    BeforeValidator(_text),
+    StringConstraints(min_length=1, max_length=100),
+    AfterValidator(_printable),
+    AfterValidator(_no_template),
+]
+Cron = Annotated[str, AfterValidator(_daily)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+Query = Annotated[str, AfterValidator(_query)]
