@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.days import parse_day
 from liveramp_provider.core.errors import (
     AudienceFileError,
     ConfigError,
@@ -88,12 +89,14 @@ def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
     from liveramp_provider.core.pipeline.extract import extract
     from liveramp_provider.core.staging import Staging
     from liveramp_provider.core.workspace import Workspace
+    from liveramp_provider.report import membership_table
 
     audience = load_audience(file)
     _print_warnings(audience)
     with _staging_in(to) as staging:
         workspace = Workspace(staging=Staging(staging), connect=connect)
         membership = extract(audience, day, workspace=workspace)
+        out.print(membership_table(membership))
         profiles = enrich(audience, day, membership, workspace=workspace)
         for destination in audience.destinations:
             # Receivers may ask for one name each.
@@ -140,14 +143,10 @@ def _print_warnings(audience: Audience) -> None:
 
 
 def _day(written: str) -> date:
-    # Python also reads 20261120 and 2026-W47-5, which file names and queries would not expect.
     try:
-        day = date.fromisoformat(written)
+        return parse_day(written)
     except ValueError:
-        day = None
-    if day is None or day.isoformat() != written:
-        raise SnapshotDayError("--date is not a day of the form YYYY-MM-DD, such as 2026-11-20.")
-    return day
+        raise SnapshotDayError("--date is not a day of the form YYYY-MM-DD, such as 2026-11-20.") from None
 
 
 def _connect(options: list[str]) -> Connect:

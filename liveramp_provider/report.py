@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.artifacts import SealedFile
+    from liveramp_provider.core.artifacts import Membership, SealedFile
 
 _WORDS = {
     "members": "members",
@@ -35,17 +35,27 @@ def headline(file: SealedFile) -> str:
     return f"{file.rows:,} rows of {file.members:,} members, {file.size_bytes:,} bytes{plain}"
 
 
-def waterfall_table(file: SealedFile) -> Table:
-    """How the members became the file's rows; every line is counted once, and they add up."""
-    table = Table(
-        title=f"{file.slot}: from members to rows",
-        title_justify="left",
-        box=None,
-        show_header=False,
-        pad_edge=False,
-    )
+def membership_table(membership: Membership) -> Table:
+    """How the source's rows became members."""
+    table = _account("Membership: from rows read to members")
+    table.add_row("rows read", f"{membership.rows_read:,}", style="bold")
+    for reason, count in (("without a key", membership.blank_keys), ("duplicate", membership.repeated_keys)):
+        if count:
+            table.add_row(f"  − {reason}", f"{count:,}")
+    table.add_row("members", f"{membership.members:,}", style="bold")
+    return table
+
+
+def _account(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
     table.add_column(min_width=_WIDTH)
     table.add_column(justify="right")
+    return table
+
+
+def waterfall_table(file: SealedFile) -> Table:
+    """How the members became the file's rows; every line is counted once, and they add up."""
+    table = _account(f"{file.slot}: from members to rows")
     for step, count in file.waterfall.items():
         if step in _TOTALS:
             table.add_row(_WORDS[step], f"{count:,}", style="bold")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.core.days import parse_day
 from liveramp_provider.core.errors import SnapshotDayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
 _HOW = 'Type the day as "Partition Key" (Trigger → Advanced Options) or as the parameter snapshot_date, YYYY-MM-DD.'
 
@@ -26,8 +26,7 @@ def snapshot_day(context: Mapping[str, Any]) -> date:
     day = key or parameter
     if not day:
         raise SnapshotDayError(f"the run does not say which day it delivers. {_HOW}")
-    with suppress(ValueError):
-        # Python also reads 20261120 and 2026-W47-5; a day has one spelling here, since it names files and folders.
-        if (parsed := date.fromisoformat(day)).isoformat() == day:
-            return parsed
-    raise SnapshotDayError(f"the run's day is not of the form YYYY-MM-DD. {_HOW}")
+    try:
+        return parse_day(day)
+    except ValueError:
+        raise SnapshotDayError(f"the run's day is not of the form YYYY-MM-DD. {_HOW}") from None

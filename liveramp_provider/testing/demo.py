@@ -24,7 +24,7 @@ from liveramp_provider.core.artifacts import Membership, SealedFile
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.ledger import Delivery, Ledger, delivery_id
 from liveramp_provider.core.staging import load
-from liveramp_provider.report import adds_up, waterfall_table
+from liveramp_provider.report import adds_up, membership_table, waterfall_table
 from liveramp_provider.testing.box import LiveRampBox
 from liveramp_provider.testing.values import LiveRampAudience
 from liveramp_provider.testing.warehouse import make_warehouse
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 
 _OUR_LOG_LINE = re.compile(r"\] (?P<message>(preflight|extract|enrich|build|deliver): .*?)\s+\[liveramp_provider\.")
+_RAISED = re.compile(r"[a-z_.]+\.\w+(Error|Exception): (?P<message>.*)")
 _EVIDENCE = {
     "E3": "size read back on the open file; close and rename acknowledged",
     "E4": "close and rename acknowledged; the server tells no sizes",
@@ -154,6 +155,8 @@ def _airflow(demo: Demo, environment: dict[str, str], *arguments: str) -> bool:
             log.write(line)
             if match := _OUR_LOG_LINE.search(line):
                 _step(match["message"])
+            elif match := _RAISED.match(line):
+                out.print(f"✗ {match['message']}", style="red", markup=False, soft_wrap=True)
     return process.wait() != 0
 
 
@@ -175,7 +178,7 @@ def _report(demo: Demo, box: LiveRampBox, day: date, *, sent: int) -> list[str]:
     for grade in sorted({delivery.evidence for _, delivery in pairs}):
         out.print(f"evidence {grade}: {_EVIDENCE[grade]}", style="dim")
     out.print()
-    out.print(_membership(_staged(demo, Membership, audience, day, "extract-*")))
+    out.print(membership_table(_staged(demo, Membership, audience, day, "extract-*")))
     for file, _ in pairs:
         out.print()
         out.print(waterfall_table(file))
@@ -215,18 +218,6 @@ def _sent_files(pairs: list[tuple[SealedFile, Delivery]]) -> Table:
         table.add_column(heading, justify="right")
     for file, delivery in pairs:
         table.add_row(delivery.name, f"{file.rows:,}", f"{delivery.size_bytes:,}", delivery.evidence)
-    return table
-
-
-def _membership(membership: Membership) -> Table:
-    """How the rows of the source became members."""
-    table = Table(title="Membership: from rows read to members", title_justify="left", box=None, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("rows read", f"{membership.rows_read:,}", style="bold")
-    table.add_row("  − without a key", f"{membership.blank_keys:,}")
-    table.add_row("  − duplicate", f"{membership.repeated_keys:,}")
-    table.add_row("members", f"{membership.members:,}", style="bold")
     return table
 
 
