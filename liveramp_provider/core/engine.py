@@ -48,8 +48,6 @@ def open_engine(settings: EngineSettings, scratch: Path) -> Iterator[Backend]:
         autoload_known_extensions=False,
     )
     try:
-        # Moments become text in this zone, wherever the worker stands.
-        connection.raw_sql("SET TimeZone = 'UTC'")
         yield connection
     # These speak of our own SQL and of no row: a fault of this package, shown as it is.
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):

@@ -54,7 +54,7 @@ class Staging:
         folder = self.root / ".scratch" / secrets.token_hex(8)
         mask = os.umask(0o077)
         try:
-            folder.mkdir(mode=0o700, parents=True)
+            folder.mkdir(parents=True)
             yield folder
         finally:
             os.umask(mask)
@@ -79,7 +79,7 @@ class Place:
         :param scratch: Folder on the same file system; it is emptied.
         """
         content = scratch / "sealed"
-        content.mkdir(mode=0o700)
+        content.mkdir()
         file = artifact.path.replace(content / artifact.path.name)
         manifest = content / _MANIFEST
         manifest.write_bytes(TypeAdapter(type(artifact)).dump_json(replace(artifact, path=Path(file.name)), indent=2))

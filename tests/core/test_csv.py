@@ -1,0 +1,109 @@
+"""The bytes of a delivery file, and what its writer refuses."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liveramp_provider.core.csv import ChunkReader, CsvWriter, gzipped
+from liveramp_provider.core.errors import DataError
+
+
+def batch(*rows: tuple[str | None, ...]) -> pa.RecordBatch:
+    columns = [pa.array(cells, pa.string()) for cells in zip(*rows, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, names=[f"c{number}" for number in range(len(columns))])
+
+
+def written(*batches: pa.RecordBatch, header: tuple[str, ...] = ("CCID", "CITY")) -> bytes:
+    return b"".join(CsvWriter(header).chunks(batches))
+
+
+def test_every_field_is_quoted() -> None:
+    """Header, text, number-like text and missing values all stand in quotes, and quotes inside are doubled."""
+    rows = batch(("a", 'the "Oaks", 1'), ("b", None), ("c", ""), ("d", "02134"))
+    assert written(rows) == b'"CCID","CITY"\n"a","the ""Oaks"", 1"\n"b",""\n"c",""\n"d","02134"\n'
+
+
+def test_utf8_without_mark() -> None:
+    """Names of all scripts are UTF-8, without a byte order mark, and lines end in LF alone."""
+    content = written(batch(("é", "Łódź"), ("伟", "🌻")))
+    assert content == '"CCID","CITY"\n"é","Łódź"\n"伟","🌻"\n'.encode()
+
+
+cell = st.none() | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n"), max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(cell, cell), max_size=20), st.integers(1, 5))
+def test_reads_back(cells: list[tuple[str | None, str | None]], size: int) -> None:
+    """Whatever the cells and however they were batched, a CSV reader gets the same cells back, and nulls as empty."""
+    rows = [(f"{number:03}", *pair) for number, pair in enumerate(cells)]
+    batches = [batch(*rows[start : start + size]) for start in range(0, len(rows), size)]
+    content = written(*batches, header=("K", "A", "B")).decode()
+    read = list(csv.reader(io.StringIO(content, newline=""), strict=True))
+    assert read == [["K", "A", "B"], *([text or "" for text in row] for row in rows)]
+
+
+def test_counts_what_went_through() -> None:
+    """The writer knows rows, bytes and digest of what it gave away, the header among the bytes only."""
+    writer = CsvWriter(("CCID", "CITY"))
+    content = b"".join(writer.chunks([batch(("a", "x")), batch(("b", "y"), ("c", "z"))]))
+    assert (writer.rows, writer.size_bytes, writer.sha256) == (3, len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_no_rows_is_a_header() -> None:
+    """A file of nobody still says its columns."""
+    assert written(batch(("a", "x")).slice(0, 0)) == b'"CCID","CITY"\n'
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[["b", "a"]], [["a", "a"]], [["a"], ["a"]], [["b"], ["a"]], [["a", None]], [["", "a"]], [["🌻", "\ufffd"]]],
+)
+def test_keys_out_of_order_are_refused(keys: list[list[str | None]]) -> None:
+    """Keys that repeat, go back or are missing stop the file, within a batch and from one to the next."""
+    with pytest.raises(DataError, match="CCID: keys are not unique and in order"):
+        written(*(batch(*((key, "x") for key in some)) for some in keys))
+
+
+def test_keys_are_ordered_by_bytes() -> None:
+    """The order is that of UTF-8 bytes, in which an emoji comes after everything of the basic plane."""
+    assert written(batch(("Z", "x"), ("a", "x"), ("é", "x"), ("\ufffd", "x"), ("🌻", "x"))).count(b"\n") == 6
+
+
+def test_gzip_says_nothing_but_the_bytes() -> None:
+    """The compressed bytes hold no name and no time, and are the same on every run."""
+    chunks = [b"a" * 1000, b"", b"b" * 70_000]
+    compressed = b"".join(gzipped(chunks))
+    magic, flags, time = compressed[:3], compressed[3], compressed[4:8]
+    assert (magic, flags, time) == (b"\x1f\x8b\x08", 0, bytes(4))
+    assert gzip.decompress(compressed) == b"".join(chunks)
+    assert b"".join(gzipped(chunks)) == compressed
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(1, 40))
+def test_chunks_read_as_one_file(chunks: list[bytes], size: int) -> None:
+    """However the chunks fall and however much is asked for, the reader gives the same bytes in order."""
+    reader = io.BufferedReader(ChunkReader(iter(chunks)), 16)
+    parts = list(iter(lambda: reader.read(size), b""))
+    assert b"".join(parts) == b"".join(chunks)
+
+
+def test_a_source_that_breaks_ends_the_file_and_keeps_its_error() -> None:
+    """Gpg's thread swallows exceptions, so the error is kept for the one who can raise it."""
+
+    def breaking() -> Iterator[bytes]:
+        yield b"abc"
+        raise DataError("broke")
+
+    reader = ChunkReader(breaking())
+    assert io.BufferedReader(reader).read() == b"abc"
+    assert str(reader.failure) == "broke"

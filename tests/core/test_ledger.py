@@ -1,0 +1,315 @@
+"""The ledger: who may deliver, what is remembered, and that nothing of a person is in it."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise, product
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
+from liveramp_provider.core.ledger import Delivery, Ledger, State, delivery_id
+from liveramp_provider.core.ledger.ledger import LEASE_S
+from liveramp_provider.core.ledger.records import deliveries
+from tests.deliveries import DAY, sealed_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liveramp_provider.core.artifacts import SealedFile
+    from liveramp_provider.core.ledger import Claim
+
+FOLDER = "/uploads/high_value"
+IDENTITY = {"destination": "liveramp", "audience": "high_value", "slot": "PII", "day": DAY}
+WAY = (State.SEALED, State.UPLOADING, State.VERIFIED, State.INTENT, State.COMMITTED)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """An empty ledger."""
+    return Ledger.in_file(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> SealedFile:
+    """A sealed file."""
+    return sealed_file(tmp_path / "sealed")
+
+
+def claimed(ledger: Ledger, file: SealedFile, state: State, holder: str = "run 1") -> Claim:
+    """A claim on `file` that has come to `state`."""
+    claim = ledger.claim(file, folder=FOLDER, holder=holder)
+    for step in WAY[1:]:
+        if claim.delivery.state is state:
+            break
+        when = {"committed_at": datetime.now(UTC)} if step is State.COMMITTED else {}
+        claim.advance(step, **when)
+    return claim
+
+
+def expire(ledger_file: Path) -> None:
+    """Let every lease end now."""
+    with sqlite3.connect(ledger_file) as database:
+        database.execute("update liveramp_deliveries set lease_until = '2026-01-01 00:00:00.000000'")
+    database.close()
+
+
+def test_golden_identity() -> None:
+    """The identity of a delivery never changes: a new value would send everything again."""
+    expected = "884801bfe77e43b6ee7b43714b6ae318507e60e8069c73b0033fd7ebb31fbbdc"
+    assert delivery_id(**IDENTITY) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"destination": "liveramp_eu"},
+        {"audience": "low_value"},
+        {"slot": "D"},
+        {"day": date(2026, 11, 21)},
+        {"revision": 2},
+    ],
+)
+def test_every_part_is_in_the_identity(change: dict[str, object]) -> None:
+    """Another destination, audience, slot, day or revision is another delivery."""
+    assert delivery_id(**(IDENTITY | change)) != delivery_id(**IDENTITY)
+
+
+def test_mapping_is_not_in_the_identity(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+    """Other columns, another file name or folder are the same delivery, so a delivered day stays delivered."""
+    first = claimed(ledger, file, State.COMMITTED).delivery
+    edited = sealed_file(tmp_path / "new", b"other bytes", name="other.csv", header=("CCID",), rows=99)
+    again = ledger.claim(edited, folder="/uploads/other", holder="run 2")
+    assert again.delivery == first
+
+
+def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
+    """A first claim is epoch 1, try 1, holds for one lease, and knows the facts of the sealed file."""
+    before = datetime.now(UTC)
+    delivery = ledger.claim(file, folder=FOLDER, holder="run 1").delivery
+    assert (delivery.state, delivery.epoch, delivery.send_attempts) == (State.SEALED, 1, 1)
+    assert before <= delivery.lease_until - timedelta(seconds=LEASE_S) <= datetime.now(UTC)
+    assert (delivery.name, delivery.folder, delivery.rows, delivery.members) == (file.name, FOLDER, 30, 30)
+    assert (delivery.size_bytes, delivery.sha256, delivery.csv_sha256) == (12, file.sha256, "c" * 64)
+
+
+def test_busy_until_the_lease_ends(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+    """Another run is refused while the holder is believed to be at work, and takes over afterwards."""
+    first = ledger.claim(file, folder=FOLDER, holder="run 1")
+    with pytest.raises(DeliveryBusyError, match="being delivered by run 1"):
+        ledger.claim(file, folder=FOLDER, holder="run 2")
+    expire(tmp_path / "ledger.sqlite")
+    second = ledger.claim(file, folder=FOLDER, holder="run 2")
+    assert (second.delivery.epoch, second.delivery.holder) == (first.delivery.epoch + 1, "run 2")
+
+
+def test_same_holder_at_once(ledger: Ledger, file: SealedFile) -> None:
+    """A retry of the same task does not wait for the lease of its own dead try."""
+    ledger.claim(file, folder=FOLDER, holder="run 1")
+    assert ledger.claim(file, folder=FOLDER, holder="run 1").delivery.send_attempts == 2
+
+
+def test_every_step_renews_the_lease(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+    """A holder that reports keeps its claim."""
+    claim = claimed(ledger, file, State.UPLOADING)
+    expire(tmp_path / "ledger.sqlite")
+    claim.renew()
+    with pytest.raises(DeliveryBusyError):
+        ledger.claim(file, folder=FOLDER, holder="run 2")
+
+
+def test_release(ledger: Ledger, file: SealedFile) -> None:
+    """A holder that gives up leaves the delivery free, where it stands."""
+    claim = claimed(ledger, file, State.VERIFIED)
+    claim.release()
+    assert ledger.claim(file, folder=FOLDER, holder="run 2").delivery.state is State.VERIFIED
+
+
+@pytest.mark.parametrize("state", WAY[:-1])
+def test_old_holder_can_write_nothing(state: State, ledger: Ledger, file: SealedFile) -> None:
+    """Wherever it stood when it was taken over, an old holder neither advances, renews, releases nor doubts."""
+    old = claimed(ledger, file, state)
+    new = ledger.claim(file, folder=FOLDER, holder="run 1")
+    for write in (lambda: old.advance(WAY[WAY.index(state) + 1]), old.renew, old.release):
+        with pytest.raises(LedgerError, match="took this delivery over"):
+            write()
+    if state is State.INTENT:
+        with pytest.raises(LedgerError):
+            old.doubt("nobody can know")
+    assert ledger.find(new.delivery.delivery_id) == new.delivery
+
+
+def test_stale_state_can_write_nothing(ledger: Ledger, file: SealedFile) -> None:
+    """Of two copies of one claim, only the one that knows the present state may write."""
+    claim = claimed(ledger, file, State.SEALED)
+    copy = claimed(ledger, file, State.SEALED)
+    claim.delivery = copy.delivery
+    claim.advance(State.UPLOADING, temp_path="one")
+    with pytest.raises(LedgerError):
+        copy.advance(State.UPLOADING, temp_path="two")
+
+
+def test_committed_is_left_alone(ledger: Ledger, file: SealedFile) -> None:
+    """A claim on a committed delivery gives it as it is and changes nothing."""
+    committed = claimed(ledger, file, State.COMMITTED).delivery
+    assert ledger.claim(file, folder="/elsewhere", holder="run 2").delivery == committed
+    assert ledger.find(committed.delivery_id) == committed
+
+
+def test_doubt_stays(ledger: Ledger, file: SealedFile) -> None:
+    """A delivery in doubt is claimed by nobody; the error names the file and the way out."""
+    error = claimed(ledger, file, State.INTENT).doubt("the line broke, and nobody can know")
+    assert f"{FOLDER}/{file.name}" in str(error)
+    with pytest.raises(DeliveryInDoubtError, match="Files page"):
+        ledger.claim(file, folder=FOLDER, holder="run 1")
+
+
+def test_one_of_many_creates(tmp_path: Path, file: SealedFile) -> None:
+    """Of eight workers that begin the same delivery in a ledger that does not exist yet, one gets it."""
+    barrier = Barrier(8)
+
+    def begin(number: int) -> bool:
+        barrier.wait()
+        try:
+            Ledger.in_file(tmp_path / "new" / "ledger.sqlite").claim(file, folder=FOLDER, holder=f"run {number}")
+        except DeliveryBusyError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(begin, range(8))) == [False] * 7 + [True]
+
+
+def test_order_of_states() -> None:
+    """A state may be written again or lead to the next; back only from INTENT, to doubt only from there."""
+    allowed = {(state, state) for state in WAY[:-1]} | set(pairwise(WAY))
+    allowed |= {(State.INTENT, State.VERIFIED), (State.INTENT, State.IN_DOUBT)}
+    assert {pair for pair in product(State, State) if pair[0].may_become(pair[1])} == allowed
+
+
+def test_impossible_step(ledger: Ledger, file: SealedFile) -> None:
+    """A step that skips another is refused and not written."""
+    claim = claimed(ledger, file, State.SEALED)
+    with pytest.raises(ValueError, match="committed cannot follow sealed"):
+        claim.advance(State.COMMITTED)
+    assert ledger.find(claim.delivery.delivery_id) == claim.delivery
+
+
+@pytest.mark.parametrize("state", WAY)
+def test_facts_of_a_rebuilt_file(state: State, ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+    """Until bytes lie verified at the receiver the newest file counts; from then on those bytes do."""
+    claimed(ledger, file, state)
+    rebuilt = sealed_file(tmp_path / "rebuilt", b"rebuilt, longer bytes", rows=31, members=31)
+    kept = ledger.claim(rebuilt, folder=FOLDER, holder="run 1").delivery
+    expected = rebuilt if state in (State.SEALED, State.UPLOADING) else file
+    assert (kept.sha256, kept.size_bytes, kept.rows) == (expected.sha256, expected.size_bytes, expected.rows)
+
+
+def test_newest_committed(ledger: Ledger, tmp_path: Path) -> None:
+    """What the receiver holds is the latest day delivered, not the last one sent, nor a later one under way."""
+    for day, state in ((21, State.COMMITTED), (20, State.COMMITTED), (22, State.INTENT)):
+        claimed(ledger, sealed_file(tmp_path / "sealed", day=date(2026, 11, day), members=day), state)
+    held = ledger.newest_committed(destination="liveramp", audience="high_value", slot="PII")
+    assert held is not None
+    assert (held.day, held.members) == (date(2026, 11, 21), 21)
+
+
+@pytest.mark.parametrize("other", ["destination", "audience", "slot"])
+def test_newest_committed_of_nothing_else(other: str, ledger: Ledger, file: SealedFile) -> None:
+    """Deliveries of another destination, audience or slot do not count."""
+    claimed(ledger, file, State.COMMITTED)
+    asked = {"destination": "liveramp", "audience": "high_value", "slot": "PII"} | {other: "another"}
+    assert ledger.newest_committed(**asked) is None
+
+
+def test_times_come_back_in_utc(ledger: Ledger, file: SealedFile) -> None:
+    """Times are aware, in UTC, and to the microsecond what was written."""
+    now = datetime.now(UTC)
+    claim = claimed(ledger, file, State.INTENT)
+    claim.advance(State.COMMITTED, committed_at=now)
+    found = ledger.find(claim.delivery.delivery_id)
+    assert found is not None
+    assert found.committed_at == now
+    assert {time.tzinfo for time in (found.committed_at, found.created_at, found.updated_at, found.lease_until)} == {
+        UTC
+    }
+
+
+def test_columns() -> None:
+    """The ledger has these columns and no other: ids, states, counts, digests, times; nothing of a person."""
+    names = {
+        *("delivery_id", "destination", "audience", "slot", "day", "state", "epoch", "holder", "lease_until"),
+        *("send_attempts", "folder", "name", "temp_path", "rows", "members", "size_bytes", "sha256", "csv_sha256"),
+        *("header_sha256", "recipient", "host_key", "evidence", "created_at", "updated_at", "committed_at"),
+    }
+    assert {column.name for column in deliveries.columns} == names
+    assert {field.name for field in fields(Delivery)} == names
+
+
+def test_private_file(tmp_path: Path) -> None:
+    """The ledger's file and a folder made for it are its owner's alone."""
+    path = tmp_path / "state" / "ledger.sqlite"
+    Ledger.in_file(path)
+    assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
+
+
+def test_strange_path(tmp_path: Path, file: SealedFile) -> None:
+    """A path with characters that mean something in a URL is that very file."""
+    path = tmp_path / "a?b#c%20d" / "ledger.sqlite"
+    claimed(Ledger.in_file(path), file, State.SEALED)
+    assert path.stat().st_size > 0
+
+
+def test_reopened(tmp_path: Path, file: SealedFile) -> None:
+    """What one process wrote another one finds."""
+    written = claimed(Ledger.in_file(tmp_path / "ledger.sqlite"), file, State.COMMITTED).delivery
+    assert Ledger.in_file(tmp_path / "ledger.sqlite").find(written.delivery_id) == written
+
+
+def test_file_that_is_no_ledger(tmp_path: Path) -> None:
+    """Something else under the ledger's name is an error and stays as it is."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"no database at all, but longer than a header" * 100)
+    with pytest.raises(LedgerError, match=r"not a database.*Nothing is sent without it"):
+        Ledger.in_file(path)
+    assert path.read_bytes().startswith(b"no database")
+
+
+def test_place_that_cannot_be(tmp_path: Path) -> None:
+    """A path that no file can have is named in the error."""
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match=r"file/ledger\.sqlite cannot be opened"):
+        Ledger.in_file(tmp_path / "file" / "ledger.sqlite")
+
+
+def test_database_that_fails(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+    """Every operation on a broken database is a LedgerError, in the driver's words, without the values at hand."""
+    claim = claimed(ledger, file, State.UPLOADING)
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
+        database.execute("drop table liveramp_deliveries")
+    database.close()
+    for operation in (
+        lambda: ledger.find(claim.delivery.delivery_id),
+        lambda: ledger.newest_committed(destination="liveramp", audience="high_value", slot="PII"),
+        lambda: ledger.claim(file, folder=FOLDER, holder="run 1"),
+        lambda: claim.advance(State.VERIFIED),
+        claim.release,
+    ):
+        with pytest.raises(LedgerError, match=r"does not answer \(no such table: liveramp_deliveries\)") as caught:
+            operation()
+        assert claim.delivery.delivery_id not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+def test_any_engine(tmp_path: Path, file: SealedFile) -> None:
+    """A ledger lives in whatever database SQLAlchemy is given."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/other.sqlite")
+    assert claimed(Ledger(engine), file, State.COMMITTED).delivery.state is State.COMMITTED
+    engine.dispose()
