@@ -36,7 +36,7 @@ def deliver(
     key = delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
     found = ledger.find(key)
     if found is not None and found.state is State.COMMITTED:
-        log.info("deliver: %s was delivered at %s; nothing is sent", found.name, found.committed_at)
+        log.info("deliver: %s was delivered at %s; nothing is sent", found.name, f"{found.committed_at:%F %H:%M} UTC")
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
     _check_seal(file)

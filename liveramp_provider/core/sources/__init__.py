@@ -52,14 +52,18 @@ class Reader:
             self._check_current(label)
         if isinstance(source, SqlSource):
             target = self.scratch / f"rows of {label}.parquet"
-            land_query(
-                source,
-                self.connect(source.conn_id),
-                parameters={"snapshot_date": self.day, "audience": self.audience_id},
-                columns=columns,
-                target=target,
-                label=label,
-            )
+            warehouse = self.connect(source.conn_id)
+            try:
+                land_query(
+                    source,
+                    warehouse,
+                    parameters={"snapshot_date": self.day, "audience": self.audience_id},
+                    columns=columns,
+                    target=target,
+                    label=label,
+                )
+            finally:
+                warehouse.dispose()
             return self.engine.read_parquet(target)
         return read_files(source, self.engine, columns=columns, day=self.day, label=label)
 
@@ -68,5 +72,5 @@ class Reader:
         if not 0 <= (self.today - self.day).days <= 1:
             raise SourceError(
                 f"{label}: the source is `current: true` and cannot tell who was in it on {self.day}; today is "
-                f"{self.today}. Read from a source that keeps history (:snapshot_date), or deliver this day no more."
+                f"{self.today}. Read from a source that keeps history (:snapshot_date), or leave this day out."
             )

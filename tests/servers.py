@@ -1,0 +1,156 @@
+"""Real local servers for tests: OpenSSH as an SFTP receiver, each with keys, folder and log of its own."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import asyncssh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SSHD = "/usr/sbin/sshd"
+_PATIENCE_S = 20
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Return as soon as `condition` holds.
+
+    :raises TimeoutError: It does not come to hold; the message says `what` was waited for.
+    """
+    patience = time.monotonic() + _PATIENCE_S
+    while not condition():
+        if time.monotonic() > patience:
+            raise TimeoutError(what)
+        time.sleep(0.002)
+
+
+class OpenSshServer:
+    """Debian's sshd on 127.0.0.1 with internal-sftp, for the user who runs the tests and one key; a context manager.
+
+    There is no chroot: a delivery folder is an absolute path of this machine, best one below :attr:`root`.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, home: Path, *, sftp_options: Sequence[str] = (), host_key_type: str = "ssh-ed25519") -> None:
+        """Write keys and configuration; the server does not run yet.
+
+        :param home: Folder for everything of the server; made when missing.
+        :param sftp_options: Options of ``sftp-server``, such as ``-P rename`` (refuse it) or ``-R`` (read only).
+        """
+        self.username = getpass.getuser()
+        self.root = home / "files"
+        self.root.mkdir(parents=True)
+        key, host_key = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key(host_key_type)
+        self.private_key = key.export_private_key().decode()
+        self.host_key = public_text(host_key)
+        self.port = _free_port()
+        self._home = home
+        self._log = home / "sshd.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        _private(home / "host_key", host_key.export_private_key())
+        _private(home / "authorized_keys", key.export_public_key())
+        _private(home / "sshd_config", "\n".join(self._config(sftp_options)).encode())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start on the same port as ever; returns when the server listens."""
+        if os.geteuid() == 0:
+            # sshd insists on it when it runs as root; Debian makes it at boot only.
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        ready = self.log.count("Server listening")
+        command = [_SSHD, "-D", "-e", "-f", self._home / "sshd_config"]
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._process = process
+        wait_until(lambda: self.log.count("Server listening") > ready or process.poll() is not None, "sshd to listen")
+        if process.poll() is not None:
+            raise RuntimeError(f"sshd did not start:\n{self.log}")
+
+    def stop(self) -> None:
+        """Kill the server and every session, as a crash would."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGSTOP)  # no new session while the old ones are counted
+        for pid in [*_descendants(self._process.pid), self._process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    @property
+    def log(self) -> str:
+        """All that sshd has said at log level DEBUG."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def connection_json(self) -> str:
+        """An Airflow connection as JSON, for ``AIRFLOW_CONN_LIVERAMP_DEFAULT``; it holds the private key."""
+        return json.dumps(
+            {
+                "conn_type": "liveramp",
+                "host": self.host,
+                "port": self.port,
+                "login": self.username,
+                "extra": {"private_key": self.private_key, "host_key": self.host_key},
+            }
+        )
+
+    def _config(self, sftp_options: Sequence[str]) -> list[str]:
+        return [
+            f"ListenAddress {self.host}",
+            f"Port {self.port}",
+            f"HostKey {self._home}/host_key",
+            f"AuthorizedKeysFile {self._home}/authorized_keys",
+            f"PidFile {self._home}/sshd.pid",
+            " ".join(["Subsystem sftp internal-sftp", *sftp_options]),
+            "PermitRootLogin yes",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "UsePAM no",
+            "StrictModes no",
+            "MaxStartups 100",
+            "LogLevel DEBUG",
+            "",
+        ]
+
+
+def public_text(key: asyncssh.SSHKey) -> str:
+    """The public half of `key` as ``<type> <base64>``, the form of the ``host_key`` extra."""
+    return " ".join(key.export_public_key().decode().split()[:2])
+
+
+def _private(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                found += [*_descendants(child), child]
+    return found
