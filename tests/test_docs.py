@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from liveramp_provider import cli
 from liveramp_provider.core import errors
 from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.audience_file.schema import AudienceSpec
 from liveramp_provider.core.destinations.liveramp import (
     MAX_BYTES,
     MAX_FIELD_VALUES,
@@ -28,7 +29,6 @@ from liveramp_provider.core.device_rows import REASONS as DEVICE_REASONS
 from liveramp_provider.core.identifiers import BLANK_WORDS, WHITE_SPACE
 from liveramp_provider.core.naming import MAX_NAME_CHARS
 from liveramp_provider.core.pii_rows import REASONS as PII_REASONS
-from liveramp_provider.core.audience_file.schema import AudienceSpec
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

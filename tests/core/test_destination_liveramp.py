@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from liveramp_provider.core.audience import DeviceFile, Hash, Identifier, IdentifierColumn, PiiFile, Region, TraitColumn
+from liveramp_provider.core.audience_file.schema import DeviceSpec, PiiSpec
 from liveramp_provider.core.destinations.liveramp import (
     MAX_SEGMENT_FIELDS,
     REGIONS,
@@ -14,7 +15,6 @@ from liveramp_provider.core.destinations.liveramp import (
     identifier_of_trait,
 )
 from liveramp_provider.core.destinations.liveramp_files import device_files, pii_file
-from liveramp_provider.core.audience_file.schema import DeviceSpec, PiiSpec
 
 KNOWN = ["email", "email2", "phone", "first_name", "last_name", "address1", "city", "state", "zip", "country"]
 TRAITS = [*KNOWN, "idfa", "gaid", "tier", "contact"]

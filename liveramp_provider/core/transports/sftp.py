@@ -271,8 +271,7 @@ async def _move(client: asyncssh.SFTPClient, old: str, new: str) -> None:
     try:
         await _within(client.rename(old, new))
     except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPPermissionDenied):
-        # posix-rename replaces, so it is looked first: is the upload still there, and its new name free?
-        await _within(client.lstat(old))
+        # posix-rename replaces, so it is looked first.
         with suppress(*_MISSING):
             await _within(client.lstat(new))
             raise asyncssh.SFTPFileAlreadyExists(new) from None
