@@ -84,7 +84,8 @@ def as_text(value: ir.Value) -> ir.StringValue:
     text = value.cast(dt.string)
     nothing = ibis.null(dt.string)
     if value.type().is_floating():
-        # The engine writes whole numbers as "1.0" or "1e+16", and minus zero as "-0.0".
+        # The engine writes whole numbers as "1.0" or "1e+16", minus zero as "-0.0", and tells two kinds of nan apart.
+        text = value.isnan().ifelse("nan", text)
         digits = text.re_search(r"\.0$|e\+").ifelse(value.try_cast(_WHOLE).cast(dt.string), nothing)
         return digits.coalesce(text)
     if value.type().is_decimal():

@@ -11,7 +11,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liveramp_provider.core import identifiers
@@ -237,6 +237,7 @@ def test_of_all_characters_an_email_loses_only_white_space(engine: Backend) -> N
         max_size=50,
     )
 )
+@example([math.copysign(math.nan, -1)])
 def test_floats_as_text(engine: Backend, given: list[float]) -> None:
     """A float is written as people write it: whole numbers as digits, the rest as short as it is exact."""
     ask = Asked(engine, "float64", column(identifiers.as_text))

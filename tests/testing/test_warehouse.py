@@ -251,7 +251,7 @@ def test_every_blanked_reason_occurs(pii_reading: Reading) -> None:
 def test_every_class_of_the_device_waterfall_occurs(device_reading: Reading) -> None:
     """Device ids fall out of the file for every reason there is, and most stay."""
     assert min(device_reading.waterfall.values()) > 0
-    assert 0.7 < device_reading.waterfall["rows"] / device_reading.waterfall["candidates"] < 0.97
+    assert 0.7 < device_reading.waterfall["rows"] / device_reading.waterfall["device_ids"] < 0.97
 
 
 def test_device_ids_come_in_both_cases(warehouse: Path) -> None:
