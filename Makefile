@@ -13,7 +13,7 @@ demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
 
 test: packages .venv/installed check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 check: .venv/installed
 	$(BIN)/ruff check -q

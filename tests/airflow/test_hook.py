@@ -113,7 +113,7 @@ def test_no_host_key(hook: Connect) -> None:
 
 
 @pytest.mark.parametrize("extra", ["no_host_key_check", "allow_host_key_change", "ignore_hostkey_verification"])
-@pytest.mark.parametrize("pinned", [HOST_KEY, None])
+@pytest.mark.parametrize("pinned", [HOST_KEY, None], ids=["pinned", "unpinned"])
 @pytest.mark.parametrize("value", [True, "true", "True"])
 @pytest.mark.filterwarnings("ignore:The `ignore_hostkey_verification`")
 def test_unverified_servers(extra: str, pinned: str | None, value: object, hook: Connect) -> None:
