@@ -23,8 +23,8 @@ check: .venv/installed
 
 # The environment: uv in a virtual environment of its own, our packages in another, nothing global.
 .uv/installed:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' 2>/dev/null \
-		|| { echo "Python 3.11.5 or newer is needed. Install it, or name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed. Install it, or name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .uv > /dev/null 2>&1 \
 		|| { rm -rf .uv; echo "Python has no venv. Install it: apt-get install python3-venv"; exit 1; }
 	@.uv/bin/pip --quiet --disable-pip-version-check install uv==0.13.9 2> .uv/pip.log || { cat .uv/pip.log; exit 1; }
@@ -38,7 +38,7 @@ check: .venv/installed
 	@touch $@
 
 lock: .uv/installed
-	$(UV) --quiet pip compile pyproject.toml --group dev --universal --python-version 3.11.5 --generate-hashes \
+	$(UV) --quiet pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 gpg:

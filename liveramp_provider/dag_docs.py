@@ -27,7 +27,7 @@ def audience_doc(audience: Audience) -> str:
     for destination in audience.destinations:
         lines += _destination(destination)
     lines += [
-        "## To deliver one day again or for the first time",
+        "## To deliver another day",
         "",
         "Backfill that day (partition date), or trigger with its date as *Partition Key* under *Advanced Options*. "
         "A day that was delivered is not sent again.",
