@@ -12,9 +12,10 @@ _LABEL = re.compile(r"[A-Za-z0-9_]{1,128}", re.ASCII)
 # A number or a digest passes as a label, but it is somebody's row in a file without a header.
 _LOOKS_LIKE_VALUE = re.compile(r"[0-9]+|[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", re.ASCII)
 _FIRST_DELIMITER = re.compile(r'"?[^",|\t;]*"?([,|\t;])')
-# The possessive quantifiers keep a long line without its last quote from being tried over and over.
-_QUOTED_FIELD = r'"[^"]*+(?:""[^"]*+)*+"'
-_ALL_QUOTED = {sign: re.compile(f"{_QUOTED_FIELD}(?:[{sign}]{_QUOTED_FIELD})*+") for sign in ",|\t;"}
+# A quote inside is doubled and one at the end is followed by the delimiter, so there is one way only to read a line.
+# Possessive quantifiers would say so, but Python 3.11.2 gets them wrong.
+_QUOTED_FIELD = r'"[^"]*(?:""[^"]*)*"'
+_ALL_QUOTED = {sign: re.compile(f"{_QUOTED_FIELD}(?:[{sign}]{_QUOTED_FIELD})*") for sign in ",|\t;"}
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
