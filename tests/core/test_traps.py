@@ -190,7 +190,7 @@ def test_trap_10_quadratic_file_building(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(build_module, "_BATCH_ROWS", 1_024)
     sealed = {}
     work = {}
-    for rows in (0, 8_192, 16_384, 32_768):
+    for rows in (1, 8_192, 16_384, 32_768):
         people = {f"{n:06}": {"email": f"a{n}@example.com"} for n in range(rows)}
         source = people_file(tmp_path / f"{rows}.parquet", people, ["email"])
         made = audience(

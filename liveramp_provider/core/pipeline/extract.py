@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Membership
+from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def extract(audience: Audience, day: date, *, workspace: Workspace) -> Membershi
 
     Safe to repeat: a day that is sealed is returned as it was, whatever the source says now.
 
+    :raises DataError: The source has no rows of that day.
     :raises SourceError: The source lacks a column, a file, or the day.
     :raises SourceUnavailableError: The source broke off; nothing was sealed.
     """
@@ -40,6 +42,12 @@ def extract(audience: Audience, day: date, *, workspace: Workspace) -> Membershi
         reader.engine.to_parquet(members, path)
         counted = keyed.aggregate(rows=keyed.count(), given=keyed.member_id.count())
         counts = reader.engine.to_pyarrow(counted).to_pylist()[0]
+        if not counts["rows"]:
+            # Sealed, an empty day would stay empty, although it may just not be written yet.
+            raise DataError(
+                f"membership: the source has no rows of {day}; nothing was sealed. "
+                "If the day is not written yet, clear this task when it is."
+            )
         unique = int(reader.engine.to_pyarrow(reader.engine.read_parquet(path).count()).as_py())
         membership = Membership(
             path=path,
