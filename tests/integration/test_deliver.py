@@ -314,7 +314,7 @@ def test_broken_seal(change: bytes, delivering: Delivering, server: OpenSshServe
 def test_lost_file(delivering: Delivering) -> None:
     """A staged file that is gone is an error that says what to clear."""
     delivering.file.path.unlink()
-    with pytest.raises(SealBrokenError, match=r"cannot be read \(No such file or directory\)\. Clear the build task"):
+    with pytest.raises(SealBrokenError, match=r"cannot be read \(No such file or directory\)\. Delete the folder"):
         delivering.deliver()
 
 

@@ -29,6 +29,7 @@ from liveramp_provider.core.audience_file.schema_types import (
     TraitName,
     switch,
 )
+from liveramp_provider.core.destinations.liveramp import MIN_MEMBERS
 
 _SQL = {"conn_id": "warehouse", "query": "select customer_id from vip where snapshot_date = :snapshot_date"}
 _SOURCE = {"sql": _SQL, "key": "customer_id"}
@@ -207,10 +208,10 @@ class EncryptionSpec(Spec):
 class GuardsSpec(Spec):
     """What stops a file before it is sent."""
 
-    min_members: Annotated[int, Field(ge=25)] = Field(
-        default=25,
+    min_members: Annotated[int, Field(ge=MIN_MEMBERS)] = Field(
+        default=MIN_MEMBERS,
         description="Fewest unique members of a file; LiveRamp takes none below 25.",
-        examples=[25],
+        examples=[MIN_MEMBERS],
     )
 
 
@@ -243,7 +244,9 @@ class LiveRampSpec(Spec):
         description="Which files are delivered: pii, device or both.", examples=[_DESTINATION["files"]]
     )
     guards: GuardsSpec = Field(
-        default=GuardsSpec(), description="What stops a file before it is sent.", examples=[{"min_members": 25}]
+        default=GuardsSpec(),
+        description="What stops a file before it is sent.",
+        examples=[{"min_members": MIN_MEMBERS}],
     )
 
 

@@ -65,14 +65,14 @@ def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> N
 
 
 def _check_seal(file: SealedFile) -> None:
+    # The build task would find the sealed folder again, broken as it is.
+    way_out = f"Delete the folder {file.path.parent} and clear the build task."
     try:
         digest = digest_of(file.path)
     except OSError as error:
-        raise SealBrokenError(
-            f"{file.name}: the staged file cannot be read ({error.strerror}). Clear the build task."
-        ) from None
+        raise SealBrokenError(f"{file.name}: the staged file cannot be read ({error.strerror}). {way_out}") from None
     if digest != file.sha256:
-        raise SealBrokenError(f"{file.name}: the staged bytes are not those that were sealed. Clear the build task.")
+        raise SealBrokenError(f"{file.name}: the staged bytes are not those that were sealed. {way_out}")
 
 
 def _receipt(delivery: Delivery, *, sent_now: bool) -> Receipt:
