@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -47,6 +48,31 @@ class Schedule:
 
     cron: str
     timezone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailChannel:
+    """Notices by e-mail, through an Airflow connection of type ``smtp``."""
+
+    conn_id: str
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackChannel:
+    """Notices into a Slack channel, through an Airflow connection of type ``slackwebhook``."""
+
+    conn_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookChannel:
+    """Notices as JSON by HTTP POST, through an Airflow connection of type ``http``."""
+
+    conn_id: str
+
+
+Channel = EmailChannel | SlackChannel | WebhookChannel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,12 +228,18 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """One audience file."""
+    """One audience file.
+
+    :param deliver_by: How long after its scheduled moment a run may take before somebody is told; ``None``: for ever.
+    :param notify: Who is told that a delivery is late, has failed or works again.
+    """
 
     id: str
     name: str
     path: Path
     schedule: Schedule
+    deliver_by: timedelta | None
+    notify: tuple[Channel, ...]
     owners: tuple[str, ...]
     membership: Membership
     trait_sources: tuple[TraitSource, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,16 @@ import yaml
 
 from liveramp_provider.core.audience import (
     Audience,
+    EmailChannel,
     FilesSource,
     Hash,
     Identifier,
     IdentifierColumn,
     SegmentColumn,
+    SlackChannel,
     SqlSource,
     Trait,
+    WebhookChannel,
 )
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.errors import AudienceFileError, Fault
@@ -139,6 +143,36 @@ def test_every_key_reaches_the_value(tmp_path: Path) -> None:
     assert pii.headers == ("CCID", "EMAIL1", "VIP")
     assert pii.columns[0] == IdentifierColumn(header="EMAIL1", trait="email", identifier=Identifier.EMAIL, hash=None)
     assert device.headers == ("MOBILEID", "VIP")
+
+
+def test_who_is_told_when(tmp_path: Path) -> None:
+    """The deadline is a span of time, and every channel keeps its connection."""
+    audience = load(
+        tmp_path,
+        (
+            "owners: [",
+            "deliver_by: 90m\n"
+            "notify:\n"
+            "  - email: {conn_id: smtp_default, to: [crm@example.com, oncall@example.com]}\n"
+            "  - slack: {conn_id: slack_alerts}\n"
+            "  - webhook: {conn_id: pager}\n"
+            "owners: [",
+        ),
+    )
+    assert audience.deliver_by == timedelta(minutes=90)
+    assert audience.notify == (
+        EmailChannel(conn_id="smtp_default", to=("crm@example.com", "oncall@example.com")),
+        SlackChannel(conn_id="slack_alerts"),
+        WebhookChannel(conn_id="pager"),
+    )
+    assert audience.warnings == ()
+
+
+def test_a_deadline_that_nobody_hears_of_is_a_warning(tmp_path: Path) -> None:
+    """The longest deadline is a day; without a channel it is only seen in Airflow."""
+    audience = load(tmp_path, ("owners: [", "deliver_by: 24h\nowners: ["))
+    assert audience.deliver_by == timedelta(days=1)
+    assert audience.warnings == ("deliver_by: nobody is told of a late delivery; add notify",)
 
 
 def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:

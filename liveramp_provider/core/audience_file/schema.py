@@ -14,6 +14,8 @@ from liveramp_provider.core.audience import Compression, Hash, Identifier, Regio
 from liveramp_provider.core.audience_file.schema_types import (
     ConnId,
     Cron,
+    Duration,
+    EmailAddress,
     Filename,
     Fingerprint,
     Header,
@@ -35,6 +37,7 @@ _SQL = {"conn_id": "warehouse", "query": "select customer_id from vip where snap
 _SOURCE = {"sql": _SQL, "key": "customer_id"}
 _COLUMNS = {"CCID": {"from": "member_id"}, "EMAIL1": {"from": "email"}, "HIGH_VALUE": {"segment": "1"}}
 _ENCRYPTION = {"recipient": "86C66858DDC8AC1151F86A1AC0FADA3667413471", "public_key": "keys/liveramp.asc"}
+_EMAIL = {"conn_id": "smtp_default", "to": ["crm@example.com"]}
 _DESTINATION = {
     "id": "liveramp",
     "kind": "liveramp",
@@ -57,6 +60,45 @@ class ScheduleSpec(Spec):
 
     cron: Cron = Field(description="Daily cron expression: minute and hour.", examples=["0 0 * * *"])
     timezone: TimeZone = Field(description="IANA zone the cron expression is read in.", examples=["America/New_York"])
+
+
+class EmailSpec(Spec):
+    """Notices by e-mail."""
+
+    conn_id: ConnId = Field(description="Airflow connection of type smtp.", examples=["smtp_default"])
+    to: Annotated[list[EmailAddress], Field(min_length=1)] = Field(
+        description="Who gets the e-mails.", examples=[_EMAIL["to"]]
+    )
+
+
+class SlackSpec(Spec):
+    """Notices into a Slack channel."""
+
+    conn_id: ConnId = Field(description="Airflow connection of type slackwebhook.", examples=["slack_alerts"])
+
+
+class WebhookSpec(Spec):
+    """Notices as JSON by HTTP POST."""
+
+    conn_id: ConnId = Field(description="Airflow connection of type http.", examples=["alerts_webhook"])
+
+
+class ChannelSpec(Spec):
+    """Exactly one way to somebody."""
+
+    email: EmailSpec | None = Field(default=None, description="By e-mail.", examples=[_EMAIL])
+    slack: SlackSpec | None = Field(
+        default=None, description="Into a Slack channel.", examples=[{"conn_id": "slack_alerts"}]
+    )
+    webhook: WebhookSpec | None = Field(
+        default=None, description="As JSON by HTTP POST.", examples=[{"conn_id": "alerts_webhook"}]
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ChannelSpec:
+        if sum(channel is not None for channel in (self.email, self.slack, self.webhook)) != 1:
+            raise ValueError("needs exactly one channel: email, slack or webhook")
+        return self
 
 
 class SqlSpec(Spec):
@@ -262,6 +304,16 @@ class AudienceSpec(Spec):
     )
     schedule: ScheduleSpec = Field(
         description="When it is delivered.", examples=[{"cron": "0 0 * * *", "timezone": "America/New_York"}]
+    )
+    deliver_by: Duration | None = Field(
+        default=None,
+        description="How long after the scheduled moment the delivery is late and somebody is told.",
+        examples=["6h"],
+    )
+    notify: list[ChannelSpec] = Field(
+        default_factory=list,
+        description="Who is told that a delivery is late, has failed or works again.",
+        examples=[[{"email": _EMAIL}]],
     )
     owners: list[OneLine] = Field(
         default_factory=list, description="Who answers for this audience.", examples=[["crm@example.com"]]

@@ -130,6 +130,8 @@ SegmentValue = Annotated[
     AfterValidator(_printable),
     AfterValidator(_no_template),
 ]
+Duration = Annotated[str, _like(r"^[1-9][0-9]{0,3}[mh]$", "minutes or hours, such as 90m or 6h")]
+EmailAddress = Annotated[str, _like(r"^[^\s@{}<>,;]{1,64}@[^\s@{}<>,;]{1,255}$", "an e-mail address")]
 Cron = Annotated[str, AfterValidator(_daily)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Query = Annotated[str, AfterValidator(_query)]

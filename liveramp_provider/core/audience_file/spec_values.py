@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +14,16 @@ from sqlalchemy import text
 from liveramp_provider.core.audience import (
     Audience,
     Destination,
+    EmailChannel,
     Encryption,
     FilesSource,
     Membership,
     Schedule,
+    SlackChannel,
     SqlSource,
     Trait,
     TraitSource,
+    WebhookChannel,
 )
 from liveramp_provider.core.audience_file.findings import dotted
 from liveramp_provider.core.destinations import liveramp_files
@@ -27,10 +31,11 @@ from liveramp_provider.core.destinations.liveramp import MEMBER_ID
 from liveramp_provider.core.naming import MAX_NAME_CHARS, PLACEHOLDERS, placeholders
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import DeviceFile, PiiFile, Source
+    from liveramp_provider.core.audience import Channel, DeviceFile, PiiFile, Source
     from liveramp_provider.core.audience_file.findings import Findings, Location
     from liveramp_provider.core.audience_file.schema import (
         AudienceSpec,
+        ChannelSpec,
         EncryptionSpec,
         FilesSpec,
         LiveRampSpec,
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 QUERY_PARAMETERS = ("snapshot_date", "audience")
 
 _FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".csv.gz": "csv"}
+_ONE_DAY = timedelta(days=1)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -69,12 +75,27 @@ class _Values:
             name=spec.name,
             path=self._path,
             schedule=Schedule(cron=spec.schedule.cron, timezone=spec.schedule.timezone),
+            deliver_by=self._deliver_by(),
+            notify=tuple(channel for channel in map(_channel, spec.notify) if channel is not None),
             owners=tuple(spec.owners),
             membership=Membership(source=self._source(spec.membership, ("membership",)), key=spec.membership.key),
             trait_sources=traits,
             destinations=destinations,
             warnings=tuple(self._findings.warnings),
         )
+
+    def _deliver_by(self) -> timedelta | None:
+        written = self._spec.deliver_by
+        if written is None:
+            return None
+        where: Location = ("deliver_by",)
+        number, unit = int(written[:-1]), written[-1]
+        after = timedelta(hours=number) if unit == "h" else timedelta(minutes=number)
+        if after > _ONE_DAY:
+            self._findings.fault(where, "must be a day at most", "The next day's run begins then; write 24h or less.")
+        if not self._spec.notify:
+            self._findings.warn(where, "nobody is told of a late delivery; add notify")
+        return after
 
     def _source(self, spec: SourceSpec, where: Location) -> Source:
         if spec.sql is not None:
@@ -243,3 +264,11 @@ class _Values:
                     "Choose another path, org or filename.",
                 )
             targets.setdefault(target, f"{dotted(('destinations', index))}")
+
+
+def _channel(spec: ChannelSpec) -> Channel | None:
+    if spec.email is not None:
+        return EmailChannel(conn_id=spec.email.conn_id, to=tuple(spec.email.to))
+    if spec.slack is not None:
+        return SlackChannel(conn_id=spec.slack.conn_id)
+    return WebhookChannel(conn_id=spec.webhook.conn_id) if spec.webhook is not None else None
