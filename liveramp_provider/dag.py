@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TaskGroup, task
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowFailException
 
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.errors import AudienceFileError
 from liveramp_provider.dag_docs import audience_doc, fault_doc
+from liveramp_provider.deadlines import ScheduledMoment
+from liveramp_provider.notifications.late import LateNotifier
+from liveramp_provider.notifications.outcome import OutcomeNotifier
+from liveramp_provider.notifications.watched import Watched
 from liveramp_provider.operators.build import LiveRampBuildOperator
 from liveramp_provider.operators.deliver import LiveRampDeliverOperator
 from liveramp_provider.operators.enrich import LiveRampEnrichOperator
@@ -24,6 +30,21 @@ if TYPE_CHECKING:
 
 #: Days before this are not scheduled; they can be backfilled from it on.
 EPOCH = (2020, 1, 1)
+
+
+class AudienceDag(DAG):
+    """A DAG with a deadline that can be tried out: ``dag.test()`` and ``airflow dags test`` leave the deadline out.
+
+    Airflow 3.3.2 ends such a trial in an error, after everything was delivered.
+    """
+
+    def test(self, *args: Any, **kwargs: Any) -> Any:
+        """Run one day in this process; see :meth:`airflow.sdk.DAG.test`."""
+        deadline, self.deadline = self.deadline, None
+        try:
+            return super().test(*args, **kwargs)
+        finally:
+            self.deadline = deadline
 
 
 def dags_in(folder: str | Path) -> dict[str, DAG]:
@@ -76,8 +97,9 @@ def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
         "default_args": {"owner": ", ".join(audience.owners) or "airflow"},
         "tags": ["liveramp", *(f"liveramp:{destination.id}" for destination in audience.destinations)],
         "doc_md": audience_doc(audience),
+        **_notices(audience),
     }
-    with DAG(**(arguments | dag_arguments)) as dag:
+    with AudienceDag(**(arguments | dag_arguments)) as dag:
         preflight = LiveRampPreflightOperator(task_id="preflight", audience=audience)
         extract = LiveRampExtractOperator(task_id="extract", audience=audience)
         enrich = LiveRampEnrichOperator(task_id="enrich", audience=audience, membership=extract.output)
@@ -97,6 +119,23 @@ def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
                         outlets=[delivered_file(audience, destination, file.slot)],
                     )
     return dag
+
+
+def _notices(audience: Audience) -> dict[str, Any]:
+    """The arguments of a DAG that say who is told what."""
+    arguments: dict[str, Any] = {}
+    watched = Watched.of(audience)
+    if audience.deliver_by is not None:
+        arguments["deadline"] = DeadlineAlert(
+            name=f"deliver by {audience.deliver_by}",
+            reference=ScheduledMoment(),
+            interval=audience.deliver_by,
+            callback=AsyncCallback(LateNotifier, kwargs={"watched": watched.as_json()}),
+        )
+    if audience.notify:
+        arguments["on_success_callback"] = OutcomeNotifier(watched, delivered=True)
+        arguments["on_failure_callback"] = OutcomeNotifier(watched, delivered=False)
+    return arguments
 
 
 def delivered_file(audience: Audience, destination: Destination, slot: str) -> Asset:

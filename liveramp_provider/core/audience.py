@@ -54,6 +54,7 @@ class Schedule:
 class EmailChannel:
     """Notices by e-mail, through an Airflow connection of type ``smtp``."""
 
+    kind: Literal["email"] = "email"
     conn_id: str
     to: tuple[str, ...]
 
@@ -62,6 +63,7 @@ class EmailChannel:
 class SlackChannel:
     """Notices into a Slack channel, through an Airflow connection of type ``slackwebhook``."""
 
+    kind: Literal["slack"] = "slack"
     conn_id: str
 
 
@@ -69,6 +71,7 @@ class SlackChannel:
 class WebhookChannel:
     """Notices as JSON by HTTP POST, through an Airflow connection of type ``http``."""
 
+    kind: Literal["webhook"] = "webhook"
     conn_id: str
 
 

@@ -51,6 +51,7 @@ class LiveRampBox:
         self.username = username
         self._home = private_folder(home.absolute())
         self._wanted_port = port
+        self._uploads_to_cut = 0
         self._port: int | None = None
         self._host_key = asyncssh.import_private_key(kept(self._home / "host_key", _new_host_key))
         self.password = kept(self._home / "password", lambda: secrets.token_urlsafe(24).encode()).decode("ascii")
@@ -137,6 +138,13 @@ class LiveRampBox:
         """
         return self._receiver.map_paused(audience)
 
+    def cut_uploads(self, times: int) -> None:
+        """Hang up in the middle of the next uploads: half of what a client writes is kept, then the line is dead.
+
+        :param times: How many uploads break off; the one after them works.
+        """
+        self._uploads_to_cut = times
+
     def authorize_key(self, public_key: str) -> None:
         """Let the user in with the private half of `public_key` (``ssh-ed25519 AAAA…``) as well as with the password.
 
@@ -160,6 +168,12 @@ class LiveRampBox:
                 "extra": {"host_key": self.host_key},
             }
         )
+
+    def _is_cut(self) -> bool:
+        if not self._uploads_to_cut:
+            return False
+        self._uploads_to_cut -= 1
+        return True
 
     def _authorized_keys(self) -> set[str]:
         path = self._home / "authorized_keys"
@@ -202,7 +216,9 @@ class LiveRampBox:
                 open_connections=connections,
             ),
             server_host_keys=[self._host_key],
-            sftp_factory=partial(DropFolder, root=self._root, pick_up=partial(self._pick_up, reader)),
+            sftp_factory=partial(
+                DropFolder, root=self._root, pick_up=partial(self._pick_up, reader), is_cut=self._is_cut
+            ),
         )
 
     async def _pick_up(self, reader: ThreadPoolExecutor, path: Path, remote: PurePosixPath) -> None:

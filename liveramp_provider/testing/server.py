@@ -76,9 +76,14 @@ class DropFolder(asyncssh.SFTPServer):
     attributes, because LiveRamp does not promise any of that.
     """
 
-    def __init__(self, chan: asyncssh.SSHServerChannel[bytes], *, root: Path, pick_up: PickUp) -> None:
+    def __init__(
+        self, chan: asyncssh.SSHServerChannel[bytes], *, root: Path, pick_up: PickUp, is_cut: Callable[[], bool]
+    ) -> None:
         self._root = Path(os.path.realpath(root))
         self._pick_up = pick_up
+        self._is_cut = is_cut
+        self._cut = False
+        self._connection = chan.get_connection()
         self._writing: dict[int, PurePosixPath] = {}
         super().__init__(chan, chroot=os.fsencode(self._root))
 
@@ -88,7 +93,16 @@ class DropFolder(asyncssh.SFTPServer):
         file = super().open(path, pflags, asyncssh.SFTPAttrs(permissions=0o600))
         if pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
             self._writing[id(file)] = remote
+            self._cut = self._is_cut()
         return file
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        """Write, or keep half of it and hang up where the box was told to."""
+        if not self._cut:
+            return cast("int", super().write(file_obj, offset, data))
+        super().write(file_obj, offset, data[: len(data) // 2])
+        self._connection.abort()
+        raise asyncssh.SFTPConnectionLost("cut")
 
     async def close(self, file_obj: object) -> None:
         """Close a file. One that was written under a final name is picked up now, complete or not."""

@@ -114,9 +114,9 @@ class Installation:
 
         return dags_in(self.audience_file.parent)["high_value_customers"]
 
-    def run(self, day: date = DAY) -> Outcome:
-        """Run the DAG of `day` through Airflow."""
-        dag = self.dag()
+    def run(self, day: date = DAY, *, dag: DAG | None = None) -> Outcome:
+        """Run the DAG of `day` through Airflow; without `dag`, the audience file's."""
+        dag = dag or self.dag()
         _serialize(dag)
         self.capture.readouterr()
         run = dag.test(run_conf={"snapshot_date": day.isoformat()})

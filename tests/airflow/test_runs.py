@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,16 @@ def test_a_small_device_file_does_not_hold_the_pii_file(installation: Installati
     assert "unique members, and a file needs 25" in outcome.output
     assert "LiveRamp holds nothing of it yet" in outcome.output
     assert installation.leaks() == []
+
+
+def test_a_dag_with_a_deadline_can_be_tried_out(installation: Installation, box: LiveRampBox) -> None:
+    """`dag.test()` ends well in spite of the deadline, which the DAG keeps."""
+    installation.edit("# deliver_by: 6h .*", "deliver_by: 6h")
+    dag = installation.dag()
+
+    assert installation.run(dag=dag).state == "success"
+    (deadline,) = dag.deadline
+    assert deadline.interval == timedelta(hours=6)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,22 @@ def test_file_of_a_lost_connection_is_picked_up_half_written(box: LiveRampBox) -
     assert [file.size_bytes for file in box.files()] == [200]
 
 
+def test_uploads_are_cut_as_often_as_asked(box: LiveRampBox) -> None:
+    """The line is dead in the middle of the next two uploads, half of the bytes are kept, and the third one works."""
+
+    async def upload(client: asyncssh.SFTPClient) -> None:
+        async with client.open(f"{PII.folder}/.upload", "wb") as file:
+            await file.write(b"0123456789")
+
+    box.cut_uploads(2)
+    for _ in range(2):
+        with pytest.raises(asyncssh.Error):
+            with_client(box, upload)
+        assert (box.uploads / "high_value" / ".upload").read_bytes() == b"01234"
+    with_client(box, upload)
+    assert (box.uploads / "high_value" / ".upload").read_bytes() == b"0123456789"
+
+
 @pytest.mark.parametrize("name", [".hidden.csv", "_hidden.csv"])
 def test_dot_and_underscore_names_are_not_picked_up(box: LiveRampBox, name: str) -> None:
     """Temporary names stay where they are until they are renamed or removed."""

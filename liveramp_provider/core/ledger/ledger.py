@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
-from liveramp_provider.core.ledger.records import Delivery, State, deliveries, delivery_id, metadata
+from liveramp_provider.core.ledger.health import Health
+from liveramp_provider.core.ledger.records import Delivery, State, deliveries, delivery_id, health, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,22 @@ class Ledger:
         with self._transaction() as connection:
             row = connection.execute(statement).mappings().first()
         return None if row is None else _delivery(row)
+
+    def health(self, audience: str) -> Health:
+        """How the audience was doing when last noted."""
+        with self._transaction() as connection:
+            row = connection.execute(sa.select(health).where(health.c.audience == audience)).mappings().first()
+        return Health.before_all(audience) if row is None else Health(**row)
+
+    def note_health(self, now: Health) -> None:
+        """Note how an audience is doing, unless a newer day has been noted meanwhile."""
+        values = asdict(now)
+        known = health.c.audience == now.audience
+        with self._transaction() as connection:
+            if connection.execute(sa.select(health.c.day).where(known)).first() is None:
+                connection.execute(sa.insert(health).values(values))
+            else:
+                connection.execute(sa.update(health).where(known, health.c.day <= now.day).values(values))
 
     def claim(self, file: SealedFile, *, folder: str, holder: str) -> Claim:
         """Become the one worker that delivers `file`.

@@ -1,4 +1,4 @@
-"""The ledger's one table, and a row of it as a value."""
+"""The ledger's tables, and a delivery as a value."""
 
 from __future__ import annotations
 
@@ -85,6 +85,15 @@ deliveries = sa.Table(
     sa.Column("updated_at", _UtcDateTime, nullable=False),
     sa.Column("committed_at", _UtcDateTime, nullable=True),
     sa.Index("liveramp_deliveries_newest", "destination", "audience", "slot", "day"),
+)
+
+health = sa.Table(
+    "liveramp_health",
+    metadata,
+    sa.Column("audience", sa.String(64), primary_key=True),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("trouble", sa.String(1000), nullable=False),
+    sa.Column("since", sa.Date, nullable=False),
 )
 
 

@@ -1,0 +1,50 @@
+"""What a notifier has to know of an audience."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from liveramp_provider.core.audience import Channel  # noqa: TC001 - pydantic reads it at run time
+
+if TYPE_CHECKING:
+    from liveramp_provider.core.audience import Audience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """An audience as a notifier sees it; small and plain, since it travels to the triggerer as JSON.
+
+    :param files: Destination and slot of every file that is due.
+    """
+
+    audience: str
+    name: str
+    timezone: str
+    files: tuple[tuple[str, str], ...]
+    channels: tuple[Channel, ...]
+
+    @classmethod
+    def of(cls, audience: Audience) -> Watched:
+        """What notices about `audience` need."""
+        return cls(
+            audience=audience.id,
+            name=audience.name,
+            timezone=audience.schedule.timezone,
+            files=tuple((there.id, file.slot) for there in audience.destinations for file in there.files),
+            channels=audience.notify,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; :meth:`of_json` reads them back."""
+        from pydantic import TypeAdapter
+
+        values: dict[str, Any] = TypeAdapter(Watched).dump_python(self, mode="json")
+        return values
+
+    @classmethod
+    def of_json(cls, values: dict[str, Any]) -> Watched:
+        """The audience that :meth:`as_json` wrote."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python(values)

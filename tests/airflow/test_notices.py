@@ -1,0 +1,183 @@
+"""What people are told, when, and that it harms nobody: wording, the rule of one notice a change, and dead channels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liveramp_provider.core.audience import EmailChannel, SlackChannel, WebhookChannel
+from liveramp_provider.core.ledger import Health, Ledger, State
+from liveramp_provider.notifications.channels import async_send, send
+from liveramp_provider.notifications.late import LateNotifier
+from liveramp_provider.notifications.notice import FileState, Notice, TaskState
+from liveramp_provider.notifications.watched import Watched
+from tests.deliveries import sealed_file
+from tests.running.airflow import free_port
+from tests.running.inboxes import HookBox, MailBox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liveramp_provider.core.artifacts import SealedFile
+
+DAY = date(2026, 11, 20)
+NOTICE = Notice(
+    kind="failed",
+    audience="vip",
+    name="Fish & <b>Chips</b>",
+    day="2026-11-20",
+    headline="The delivery of 2026-11-20 failed.",
+    files=(FileState(file="liveramp/PII", delivered=True, rows=30, members=30, words="delivered: 30 rows"),),
+    tasks=(TaskState(task_id="preflight", state="failed", error="a <script> & {{ var.value.secret }}"),),
+    run_url="https://airflow.example.com/dags/vip/runs/x",
+)
+EMAIL = EmailChannel(conn_id="mail", to=("crm@example.com",))
+WATCHED = Watched(
+    audience="vip",
+    name="Very important",
+    timezone="America/New_York",
+    files=(("liveramp", "PII"), ("liveramp", "D")),
+    channels=(EMAIL, SlackChannel(conn_id="slack"), WebhookChannel(conn_id="webhook")),
+)
+
+
+# The rule.
+
+
+@given(runs=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["", "extract", "preflight"])), max_size=30))
+def test_the_newest_day_tells_how_things_are(runs: list[tuple[int, str]]) -> None:
+    """In whatever order days are run, health is what the last run of the newest day left, and trouble has a first."""
+    health = Health.before_all("vip")
+    for number, trouble in runs:
+        health = health.after(DAY + timedelta(days=number), trouble)
+
+    if runs:
+        newest = max(number for number, _ in runs)
+        last = next(trouble for number, trouble in reversed(runs) if number == newest)
+        assert (health.day, health.trouble) == (DAY + timedelta(days=newest), last)
+        assert health.since <= health.day
+
+
+def test_trouble_that_changes_its_kind_keeps_its_first_day() -> None:
+    """A failure in another task is news, but the trouble is as old as its first day; a delivery ends it."""
+    health = Health.before_all("vip").after(DAY, "extract").after(DAY + timedelta(days=1), "preflight")
+    assert (health.trouble, health.since) == ("preflight", DAY)
+    well = health.after(DAY + timedelta(days=2), "")
+    assert (well.trouble, well.since) == ("", DAY + timedelta(days=2))
+    assert well.after(DAY, "extract") == well
+
+
+def test_the_ledger_keeps_the_health_of_each_audience(tmp_path: Path) -> None:
+    """What is noted is found again, by another process too; a late writer with an older day changes nothing."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger.in_file(path)
+    assert ledger.health("vip") == Health.before_all("vip")
+    ill = Health(audience="vip", day=DAY, trouble="extract", since=DAY - timedelta(days=3))
+    ledger.note_health(ill)
+    ledger.note_health(Health(audience="other", day=DAY, trouble="", since=DAY))
+    ledger.note_health(Health(audience="vip", day=DAY - timedelta(days=1), trouble="", since=DAY))
+
+    assert Ledger.in_file(path).health("vip") == ill
+    ledger.note_health(ill.after(DAY, ""))
+    assert ledger.health("vip").trouble == ""
+
+
+# The words.
+
+
+def test_what_a_notice_quotes_is_text() -> None:
+    """Names and errors neither become markup in a mail or in Slack nor are filled in as templates."""
+    assert "Fish &amp; &lt;b&gt;Chips" in NOTICE.text()
+    assert "a &lt;script&gt; &amp; {{ var.value.secret }}" in NOTICE.text()
+    assert "a &lt;script&gt; &amp; {{ var.value.secret }}" in NOTICE.html()
+    assert NOTICE.payload()["tasks"] == ({"task_id": "preflight", "state": "failed", "error": NOTICE.tasks[0].error},)
+    assert json.loads(json.dumps(NOTICE.payload()))["subject"] == "LiveRamp: Fish & <b>Chips</b>, 2026-11-20: failed"
+
+
+def test_what_is_watched_travels_as_json() -> None:
+    """The triggerer gets the same audience that the DAG file had."""
+    assert Watched.of_json(json.loads(json.dumps(WATCHED.as_json()))) == WATCHED
+
+
+# The channels.
+
+
+@pytest.fixture
+def inboxes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[MailBox, HookBox]]:
+    """A mail server and a hook server, and the three connections that lead there."""
+    with MailBox() as mail, HookBox() as hooks:
+        connections = {
+            "mail": mail.connection(),
+            "slack": {"conn_type": "slackwebhook", "host": f"{hooks.url}/slack", "password": "token"},
+            "webhook": {"conn_type": "http", "host": f"{hooks.url}/hook"},
+        }
+        for name, connection in connections.items():
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+        yield mail, hooks
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["callback", "triggerer"])
+def test_every_channel_gets_the_notice(inboxes: tuple[MailBox, HookBox], asynchronous: bool) -> None:
+    """By mail, into Slack and as JSON, from the DAG processor and from the triggerer, exactly as written."""
+    mail, hooks = inboxes
+    if asynchronous:
+        asyncio.run(async_send(NOTICE, WATCHED.channels))
+    else:
+        send(NOTICE, WATCHED.channels)
+
+    assert mail.subjects() == [NOTICE.subject]
+    assert NOTICE.html() in mail.mails[0].get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert [post["text"] for post in hooks.posted("/slack/token")] == [NOTICE.text()]
+    assert hooks.posted("/hook") == [json.loads(json.dumps(NOTICE.payload()))]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["callback", "triggerer"])
+def test_a_dead_channel_does_not_silence_the_others(
+    inboxes: tuple[MailBox, HookBox], monkeypatch: pytest.MonkeyPatch, asynchronous: bool
+) -> None:
+    """The others are told, and the error says which channel failed."""
+    mail, hooks = inboxes
+    dead = {"conn_type": "slackwebhook", "host": f"http://127.0.0.1:{free_port()}", "password": "token"}
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK", json.dumps(dead))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(async_send(NOTICE, WATCHED.channels)) if asynchronous else send(NOTICE, WATCHED.channels)
+
+    assert [note for error in caught.value.exceptions for note in error.__notes__] == ["notice by slack through slack"]
+    assert (len(mail.mails), len(hooks.posted("/hook"))) == (1, 1)
+
+
+# The deadline.
+
+
+def deliver(ledger: Ledger, file: SealedFile) -> None:
+    """Let the ledger know that the file has arrived."""
+    claim = ledger.claim(file, folder="/uploads", holder="test")
+    for state in (State.UPLOADING, State.VERIFIED, State.INTENT):
+        claim.advance(state)
+    claim.advance(State.COMMITTED, committed_at=datetime.now(UTC))
+
+
+def test_a_deadline_is_silent_when_every_file_is_delivered(
+    inboxes: tuple[MailBox, HookBox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Delivered in time is delivered in time, also where the run itself has not ended yet."""
+    monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(tmp_path))
+    ledger = Ledger.in_file(tmp_path / "ledger.sqlite")
+    for slot in ("PII", "D"):
+        deliver(ledger, sealed_file(tmp_path / slot, audience="vip", slot=slot, name=slot))
+    run = {"dag_id": "vip", "dag_run_id": "scheduled__x", "partition_key": DAY.isoformat()}
+    notifier = LateNotifier(watched=WATCHED.as_json())
+
+    asyncio.run(notifier.async_notify({"dag_run": run, "deadline": {"deadline_time": "2026-11-21T11:00:00+00:00"}}))
+
+    mail, hooks = inboxes
+    assert (mail.mails, hooks.posts) == ([], [])
+    assert ledger.health("vip") == Health.before_all("vip")
