@@ -1,7 +1,8 @@
-"""The ``liveramp`` command: check an audience file, or build its files without Airflow."""
+"""The ``liveramp`` command: check an audience file, look at a day's files or build them, without Airflow."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.logging import RichHandler
 
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.days import parse_day
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
     import sqlalchemy
 
-    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.artifacts import Membership, Profiles
     from liveramp_provider.core.audience import Audience, Destination
+    from liveramp_provider.core.home import Home
+    from liveramp_provider.core.preview import FilePreview
     from liveramp_provider.core.sources import Connect
     from liveramp_provider.core.workspace import Workspace
 
@@ -37,10 +41,25 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+AudiencePath = Annotated[Path, typer.Argument(help="Audience file.", show_default=False)]
+DayOption = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Snapshot day.", show_default=False)]
+ConnectionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ID=URL",
+        help="Where a connection leads, as SQLAlchemy writes it; repeatable. "
+        "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>.",
+    ),
+]
+
 
 @app.callback()
 def main() -> None:
     """Deliver audiences to LiveRamp."""
+    # What takes long says how it is going; what else the stages log is on the screen already.
+    progress = logging.getLogger("liveramp_provider.core.progress")
+    progress.setLevel(logging.INFO)
+    progress.addHandler(RichHandler(console=errors, show_time=False, show_level=False, show_path=False))
 
 
 @app.command()
@@ -62,19 +81,12 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Audience files.",
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="Audience file.", show_default=False)],
-    day: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Snapshot day.", show_default=False)],
+    file: AudiencePath,
+    day: DayOption,
     to: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the delivery files go; made when missing.", show_default=False)
     ],
-    connection: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID=URL",
-            help="Where a connection leads, as SQLAlchemy writes it; repeatable. "
-            "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>.",
-        ),
-    ] = None,
+    connection: ConnectionOption = None,
 ) -> None:
     """Build one day's delivery files without Airflow and put them into a folder; sends nothing."""
     try:
@@ -93,7 +105,7 @@ def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
 
     audience = load_audience(file)
     _print_warnings(audience)
-    with _staging_in(to) as staging:
+    with _staging_in(to, named_by="--to") as staging:
         workspace = Workspace(staging=Staging(staging), connect=connect)
         membership = extract(audience, day, workspace=workspace)
         out.print(membership_table(membership))
@@ -116,21 +128,128 @@ def _build(
         out.print()
         out.print(f"✓ {file.name}", style="bold green", markup=False, soft_wrap=True)
         out.print(f"  {headline(file)}", markup=False, soft_wrap=True)
-        if file.members < destination.min_members:
-            few = f"{file.members:,} unique members, and a file needs {destination.min_members:,}"
-            out.print(f"  ! {few}: it would not be sent", style="yellow", markup=False, soft_wrap=True)
+        _print_if_too_few(file.members, destination)
         out.print(waterfall_table(file))
 
 
+@app.command()
+def preview(
+    file: AudiencePath,
+    day: DayOption,
+    connection: ConnectionOption = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            envvar="AIRFLOW__LIVERAMP__HOME",
+            help="Folder of the Airflow installation (its setting home), to compare with the last delivered day.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, max=100, metavar="N", help="How many masked rows of a file to show.")] = 5,
+) -> None:
+    """Show what one day's files would be: names, counts, masked rows, what is new. Cannot send, and keeps nothing."""
+    try:
+        _preview(file, day=_day(day), connect=_connect(connection or []), home=home, rows=rows)
+    except LiveRampError as error:
+        _print_error(error)
+        raise typer.Exit(1) from None
+
+
+def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows: int) -> None:
+    from liveramp_provider.core.pipeline.enrich import enrich
+    from liveramp_provider.core.pipeline.extract import extract
+    from liveramp_provider.core.preview import preview_files
+    from liveramp_provider.core.staging import Staging
+    from liveramp_provider.core.workspace import Workspace
+    from liveramp_provider.report import membership_table
+
+    audience = load_audience(file)
+    _print_warnings(audience)
+    installation = _installation(home)
+    with _staging_in(_temporary_folder(), named_by="TMPDIR") as staging:
+        workspace = Workspace(staging=Staging(staging), connect=connect)
+        membership = extract(audience, day, workspace=workspace)
+        out.print(membership_table(membership))
+        profiles = enrich(audience, day, membership, workspace=workspace)
+        for destination in audience.destinations:
+            for shown in preview_files(audience, destination, day, profiles, sample_rows=rows, workspace=workspace):
+                _print_preview(shown, destination)
+                if installation is not None:
+                    _print_comparison(shown, membership, audience, day, installation, workspace)
+
+
+def _installation(home: Path | None) -> Home | None:
+    """The installation to compare with, if there is one; if not, a line says why."""
+    from liveramp_provider.core.home import Home
+
+    if home is None:
+        why = "with --home FOLDER, what is new since the last delivery is shown too."
+    elif not Home(home).ledger.is_file():
+        why = f"no delivery to compare with: {home} has no ledger.sqlite. Correct --home, if there were deliveries."
+    else:
+        return Home(home)
+    out.print(f"  · {why}", style="dim", markup=False, soft_wrap=True)
+    return None
+
+
+def _print_preview(shown: FilePreview, destination: Destination) -> None:
+    from liveramp_provider.report import preview_headline, sample_tables, waterfall_table
+
+    out.print()
+    out.print(f"▸ {shown.name}", style="bold", markup=False, soft_wrap=True)
+    out.print(f"  {preview_headline(shown)}", markup=False, soft_wrap=True)
+    out.print(f"  to {destination.id}, {destination.path}", markup=False, soft_wrap=True)
+    _print_if_too_few(shown.members, destination)
+    out.print(waterfall_table(shown))
+    if shown.sample:
+        out.print()
+    for table in sample_tables(shown, width=out.width):
+        out.print(table)
+
+
+def _print_comparison(
+    shown: FilePreview, membership: Membership, audience: Audience, day: date, home: Home, workspace: Workspace
+) -> None:
+    from liveramp_provider.core.comparison import compare
+    from liveramp_provider.report import comparison_table
+
+    comparison = compare(shown, membership, audience=audience, day=day, home=home, workspace=workspace)
+    out.print()
+    out.print(comparison_table(shown, comparison))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the audience file, for editors."""
+    from liveramp_provider.core.audience_file.json_schema import audience_schema
+
+    typer.echo(audience_schema(), nl=False)
+
+
+def _print_if_too_few(members: int, destination: Destination) -> None:
+    if members < destination.min_members:
+        few = f"{members:,} unique members, and a file needs {destination.min_members:,}"
+        out.print(f"  ! {few}: it would not be sent", style="yellow", markup=False, soft_wrap=True)
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise ConfigError("there is no folder for temporary files. Name one in TMPDIR.") from None
+
+
 @contextmanager
-def _staging_in(folder: Path) -> Iterator[Path]:
+def _staging_in(folder: Path, *, named_by: str) -> Iterator[Path]:
     """A place to work on the same disk as `folder`, gone afterwards."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".liveramp-") as staging:
             yield Path(staging)
     except OSError as error:
-        raise ConfigError(f"--to {folder}: {error.strerror or 'cannot be written to'}. Name another folder.") from None
+        reason = error.strerror or "cannot be written to"
+        raise ConfigError(f"{named_by} {folder}: {reason}. Name another folder.") from None
 
 
 def _print_error(error: LiveRampError) -> None:

@@ -1,79 +1,264 @@
-"""What a DAG's page in Airflow says of its audience."""
+"""What Airflow's pages say of an audience: of its DAG, and of each task.
+
+All that comes from an audience file is written so that Markdown and HTML find nothing in it.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import DeviceFile, IdentifierColumn, SegmentColumn, SqlSource, TraitColumn
+from liveramp_provider.core import errors
+from liveramp_provider.core.audience import (
+    DeviceFile,
+    EmailChannel,
+    IdentifierColumn,
+    SegmentColumn,
+    SlackChannel,
+    SqlSource,
+    TraitColumn,
+    WebhookChannel,
+)
+from liveramp_provider.core.destinations.liveramp import MAX_FIELD_VALUES, MAX_SEGMENT_NAME_CHARS, REGIONS
+from liveramp_provider.core.progress import duration
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import Audience, Column, DeliveryFile, Destination, Source
+    from collections.abc import Iterable
+
+    from liveramp_provider.core.audience import Audience, Channel, Column, DeliveryFile, Destination, Source
+
+#: What follows on which kind of error, in the order of a task's page.
+_REACTIONS = {
+    errors.ConfigError: "Fails at once; correct it, then clear the task:",
+    errors.PermanentError: "Fails at once; a person has to look:",
+    errors.TransientError: "Tried again by itself:",
+}
+_SOURCE_ERRORS = (errors.ConnectionConfigError, errors.SourceError, errors.DataError, errors.SourceUnavailableError)
 
 
 def audience_doc(audience: Audience) -> str:
-    """Markdown: who, from where, where to, in which columns."""
-    lines = [
-        f"# {audience.name}",
-        "",
-        f"Delivered daily at `{audience.schedule.cron}` ({audience.schedule.timezone}), each run for the day before. "
-        f"Described in `{audience.path.name}`.",
-        "",
-        f"**Members** by `{audience.membership.key}` from {_source(audience.membership.source)}.",
-        "",
+    """Markdown: who, from where, where to, in which columns; when, and who is told."""
+    blocks = [
+        f"# {_text(audience.name)}",
+        f"Delivered daily at {_time(audience)}, each run for the day before. Described in {_code(audience.path.name)}.",
+        _notices(audience),
+        *([f"**Owners** {_codes(audience.owners)}."] if audience.owners else []),
+        f"**Members** by {_code(audience.membership.key)} from {_source(audience.membership.source)}.",
     ]
     for source in audience.trait_sources:
-        traits = ", ".join(f"`{trait.name}`" for trait in source.traits)
-        lines += [f"**Traits** {traits} by `{source.key}` from {_source(source.source)}.", ""]
+        traits = _codes(trait.name for trait in source.traits)
+        blocks.append(f"**Traits** {traits} by {_code(source.key)} from {_source(source.source)}.")
     for destination in audience.destinations:
-        lines += _destination(destination)
-    lines += [
+        blocks += [f"## {_text(destination.id)}", _how_sent(destination)]
+        blocks += [_columns(file) for file in destination.files]
+    blocks += [
         "## To deliver another day",
-        "",
-        "Backfill that day (partition date), or trigger with its date as *Partition Key* under *Advanced Options*. "
+        "Trigger with its date as *Partition Key* under *Advanced Options*, or backfill it: *Trigger → Backfill* with "
+        "the first and the last day, or "
+        f"{_code(f'airflow backfill create --dag-id {audience.id} --from-date YYYY-MM-DD --to-date YYYY-MM-DD')}. "
         "A day that was delivered is not sent again.",
+        *(f"> ⚠ {_text(warning)}" for warning in audience.warnings),
     ]
-    lines += [f"\n> ⚠ {warning}" for warning in audience.warnings]
-    return "\n".join(lines)
+    return "\n\n".join(blocks)
 
 
 def fault_doc(faults: str) -> str:
     """Markdown: what keeps the audience file from being used."""
-    return f"# This audience file cannot be used\n\n```\n{faults}\n```\n\nCorrect the file; the DAG comes by itself."
+    fence = _fence(faults, at_least=3)
+    return (
+        f"# This audience file cannot be used\n\n{fence}\n{faults}\n{fence}\n\n"
+        "Correct the file; the DAG comes by itself."
+    )
+
+
+def preflight_doc(audience: Audience) -> str:
+    """Markdown: what is checked at which destination."""
+    return _task_doc(
+        "Logs in to every destination and checks host key, folder and PGP key. Nothing is read and nothing is sent.",
+        *(
+            f"**{_text(there.id)}** {_code(there.path)} through {_code(there.conn_id)}, {_encryption(there)}."
+            for there in audience.destinations
+        ),
+        again="It checks anew; nothing is kept.",
+        expect=(
+            errors.SnapshotDayError,
+            errors.ConnectionConfigError,
+            errors.HostKeyError,
+            errors.CredentialsError,
+            errors.RemoteFolderError,
+            errors.EncryptionKeyError,
+            errors.TransportError,
+            errors.LedgerError,
+        ),
+    )
+
+
+def extract_doc(audience: Audience) -> str:
+    """Markdown: where the members come from."""
+    membership = audience.membership
+    return _task_doc(
+        "Reads who is in the audience on the run's day, and seals the keys: unique and in order.",
+        f"From {_source(membership.source)}; the key is {_code(membership.key)}.",
+        again="A day that is sealed is returned as it was, whatever the source says now.",
+        expect=_SOURCE_ERRORS,
+    )
+
+
+def enrich_doc(audience: Audience) -> str:
+    """Markdown: which traits come from where."""
+    sources = []
+    for source in audience.trait_sources:
+        rows = [(_code(trait.name), _code(trait.column)) for trait in source.traits]
+        sources += [f"From {_source(source.source)}, by {_code(source.key)}:", _table(("trait", "column"), rows)]
+    return _task_doc(
+        "Joins to every member what is known of them on the run's day. Members whom no source knows stay, without "
+        "traits; rows of people who are no members are left out.",
+        *sources,
+        again="What is sealed from the same members by the same audience file is returned as it was.",
+        expect=_SOURCE_ERRORS,
+    )
+
+
+def build_doc(destination: Destination) -> str:
+    """Markdown: the files of a destination, their columns and limits."""
+    rules = REGIONS[destination.region]
+    return _task_doc(
+        f"Makes the files for {_code(destination.id)} by LiveRamp's rules for region {destination.region}, and seals "
+        f"them: {destination.compression} compression, {_encryption(destination)}.",
+        *(_columns(file) for file in destination.files),
+        f"Limits there: {rules.max_rows:,} rows, {rules.max_row_chars:,} characters a row, {MAX_SEGMENT_NAME_CHARS} "
+        f"characters a segment name, {MAX_FIELD_VALUES:,} field values in all segment fields together.",
+        again="A file that is sealed from the same profiles is returned byte for byte; only what is missing is made.",
+        expect=(errors.DataError, errors.EncryptionKeyError, errors.EncryptionError),
+    )
+
+
+def deliver_doc(destination: Destination, slot: str) -> str:
+    """Markdown: which file goes where."""
+    return _task_doc(
+        f"Sends the {slot} file by SFTP, once: to {_code(destination.path)} through {_code(destination.conn_id)}, "
+        f"first under a temporary name, then renamed after {_code(destination.filename)}.",
+        f"With fewer than {destination.min_members} unique members it is not sent.",
+        again="What was delivered is not sent again: the earlier receipt is returned. What broke off is taken up from "
+        "where the ledger says it stands.",
+        expect=(
+            errors.SmallAudienceError,
+            errors.SealBrokenError,
+            errors.DeliveryInDoubtError,
+            errors.HostKeyError,
+            errors.CredentialsError,
+            errors.RemoteFolderError,
+            errors.TransportError,
+            errors.DeliveryBusyError,
+            errors.LedgerError,
+        ),
+    )
+
+
+def _task_doc(what: str, *details: str, again: str, expect: tuple[type[errors.LiveRampError], ...]) -> str:
+    blocks = [what, *details, f"**When it runs again** (a retry, or *Clear*): {again}"]
+    for kind, reaction in _REACTIONS.items():
+        meanings = [f"- {_code(error.__name__)}: {_meaning(error)}" for error in expect if issubclass(error, kind)]
+        if meanings:
+            blocks += [f"**{reaction}**", "\n".join(meanings)]
+    return "\n\n".join(blocks)
+
+
+def _meaning(error: type[errors.LiveRampError]) -> str:
+    """The first paragraph of its docstring."""
+    return (error.__doc__ or "").partition("\n\n")[0]
+
+
+def _time(audience: Audience) -> str:
+    minute, hour = audience.schedule.cron.split()[:2]
+    return f"{int(hour):02}:{int(minute):02} ({audience.schedule.timezone})"
+
+
+def _notices(audience: Audience) -> str:
+    if not audience.notify:
+        return "Nobody is told when it is late or fails: the audience file has no `notify`."
+    late = f"is not there {duration(audience.deliver_by.total_seconds())} later, " if audience.deliver_by else ""
+    told = ", ".join(_channel(channel) for channel in audience.notify)
+    return f"When it {late}fails or works again, a notice goes to: {told}."
+
+
+def _channel(channel: Channel) -> str:
+    match channel:
+        case EmailChannel():
+            return f"{_codes(channel.to)} by e-mail through {_code(channel.conn_id)}"
+        case SlackChannel():
+            return f"Slack through {_code(channel.conn_id)}"
+        case WebhookChannel():
+            return f"a webhook through {_code(channel.conn_id)}"
 
 
 def _source(source: Source) -> str:
-    return f"a query through `{source.conn_id}`" if isinstance(source, SqlSource) else f"files `{source.path}`"
+    if isinstance(source, SqlSource):
+        return f"a query through {_code(source.conn_id)}"
+    return f"{source.format} files {_code(source.path)}"
 
 
-def _destination(destination: Destination) -> list[str]:
-    sealed = f"PGP to `{destination.encryption.recipient}`" if destination.encryption else "not encrypted"
-    lines = [
-        f"## {destination.id}",
-        "",
-        f"`{destination.path}` through `{destination.conn_id}`, region {destination.region}, "
-        f"{destination.update_method}, {destination.compression}, {sealed}. "
-        f"A file with fewer than {destination.min_members} members is not sent.",
-        "",
+def _how_sent(destination: Destination) -> str:
+    return (
+        f"{_code(destination.path)} through {_code(destination.conn_id)}, region {destination.region}, "
+        f"{destination.update_method}, {destination.compression} compression, {_encryption(destination)}. "
+        f"A file with fewer than {destination.min_members} members is not sent."
+    )
+
+
+def _encryption(destination: Destination) -> str:
+    return f"PGP to {_code(destination.encryption.recipient)}" if destination.encryption else "not encrypted"
+
+
+def _columns(file: DeliveryFile) -> str:
+    rows = [
+        (_code(file.key_header), _first_column(file)),
+        *((_code(c.header), _content(c)) for c in file.columns),
     ]
-    for file in destination.files:
-        lines += [f"**{file.slot}**", "", "| column | content |", "|---|---|", f"| {file.key_header} | {_key(file)} |"]
-        lines += [f"| {column.header} | {_content(column)} |" for column in file.columns]
-        lines.append("")
-    return lines
+    return f"**{file.slot}**\n\n{_table(('column', 'content'), rows)}"
 
 
-def _key(file: DeliveryFile) -> str:
+def _first_column(file: DeliveryFile) -> str:
     if isinstance(file, DeviceFile):
         hashed = f", {file.hash}" if file.hash else ""
-        return f"device id: {', '.join(trait for trait, _ in file.identifiers)}{hashed}"
+        return f"device id: {_codes(trait for trait, _ in file.identifiers)}{hashed}"
     return "audience key"
 
 
 def _content(column: Column) -> str:
     match column:
         case SegmentColumn():
-            return f"`{column.value}` in every row"
+            return f"{_code(column.value)} in every row"
         case IdentifierColumn():
-            return f"{column.trait}, {column.hash or 'normalised'}"
+            return f"{_code(column.trait)}, {column.hash or 'normalised'}"
         case TraitColumn():
-            return column.trait
+            return _code(column.trait)
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    # A bar ends a cell even inside code.
+    cells = [header, ("---",) * len(header), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _text(written: str) -> str:
+    """As it stands: punctuation with a backslash has no meaning in Markdown."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(written.split()))
+
+
+def _codes(written: Iterable[str]) -> str:
+    return ", ".join(map(_code, written))
+
+
+def _code(written: str) -> str:
+    """As it stands, in the type of code."""
+    line = " ".join(written.split())
+    fence = _fence(line, at_least=1)
+    # Spaces keep a backtick at an end apart from the fence; Markdown takes one off each side.
+    room = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{room}{line}{room}{fence}"
+
+
+def _fence(written: str, *, at_least: int) -> str:
+    """More backticks than stand side by side in the text."""
+    return "`" * max(at_least, 1 + max((len(run) for run in re.findall("`+", written)), default=0))

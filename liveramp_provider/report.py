@@ -1,13 +1,19 @@
-"""Counts for people: the waterfall of a file, as text in columns."""
+"""Counts for people: the waterfall of a file, its first rows and what is new in it, as text in columns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from liveramp_provider.core.artifacts import Membership, SealedFile
+    from liveramp_provider.core.comparison import ColumnChanges, Comparison, Delivered
+    from liveramp_provider.core.preview import FilePreview
 
 _WORDS = {
     "members": "members",
@@ -27,6 +33,9 @@ _WORDS = {
 # The longest line, so that the counts of several files stand below each other.
 _WIDTH = 57
 _TOTALS = ("members", "device_ids", "rows")
+_GAP = 2
+_LONGEST_CELL = 40
+_LONGEST_RUN = 16
 
 
 def headline(file: SealedFile) -> str:
@@ -53,7 +62,7 @@ def _account(title: str) -> Table:
     return table
 
 
-def waterfall_table(file: SealedFile) -> Table:
+def waterfall_table(file: SealedFile | FilePreview) -> Table:
     """How the members became the file's rows; every line is counted once, and they add up."""
     table = _account(f"{file.slot}: from members to rows")
     for step, count in file.waterfall.items():
@@ -76,3 +85,75 @@ def adds_up(waterfall: dict[str, int]) -> bool:
     steps = list(waterfall)
     reasons = steps[steps.index("device_ids") + 1 : -1] if "device_ids" in waterfall else steps[1:-1]
     return start - sum(waterfall[reason] for reason in reasons) == waterfall["rows"]
+
+
+def preview_headline(file: FilePreview) -> str:
+    """A file's size before compression and encryption, in one line."""
+    return f"{file.rows:,} rows of {file.members:,} members, {file.csv_bytes:,} bytes as CSV"
+
+
+def sample_tables(file: FilePreview, *, width: int) -> Iterator[Table]:
+    """The masked first rows, no table wider than `width`: what does not fit goes on in a table below."""
+    if not file.sample:
+        return
+    columns = [[header, *map(_shortened, cells)] for header, *cells in zip(file.header, *file.sample, strict=True)]
+    numbers = ["", *map(str, range(1, len(file.sample) + 1))]
+    for part, fitting in enumerate(_fitting(columns, room=width - max(map(len, numbers)) - _GAP)):
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", title_justify="left")
+        table.title = None if part else f"{file.slot}: the first rows, masked"
+        for header, *_ in [numbers, *fitting]:
+            table.add_column(header, no_wrap=True, overflow="ellipsis")
+        for number, *cells in list(zip(numbers, *fitting, strict=True))[1:]:
+            table.add_row(f"[dim]{number}[/]", *map(escape, cells))
+        yield table
+
+
+def _fitting(columns: list[list[str]], *, room: int) -> Iterator[list[list[str]]]:
+    """The columns in order, as many at a time as there is room for, but at least one."""
+    taken: list[list[str]] = []
+    used = 0
+    for column in columns:
+        needed = max(map(cell_len, column)) + _GAP
+        if taken and used + needed > room:
+            yield taken
+            taken, used = [], 0
+        taken.append(column)
+        used += needed
+    yield taken
+
+
+def _shortened(cell: str) -> str:
+    """A masked value as it fits into a column; what is cut is said by its length."""
+    if len(cell) > _LONGEST_RUN and len(set(cell)) == 1:
+        return f"{cell[:8]}… ({len(cell)})"
+    return f"{cell[: _LONGEST_CELL - 8]}… ({len(cell)})" if len(cell) > _LONGEST_CELL else cell
+
+
+def comparison_table(file: FilePreview, comparison: Comparison) -> Table:
+    """What is new in a file since its last delivery."""
+    before, members = comparison.before, comparison.members
+    table = Table(title=f"{file.slot}: what is new", title_justify="left", box=None, show_header=False, pad_edge=False)
+    if comparison.same_day is not None:
+        table.add_row("this day", f"was delivered {_moment(comparison.same_day)}: a run would send nothing")
+    if before is None:
+        table.add_row("last delivery", "none of an earlier day")
+        return table
+    gone = f"of {before.day} are not staged any more"
+    table.add_row("last delivery", f"{before.day}, {_moment(before)}")
+    table.add_row("rows", f"{before.rows:,} → {file.rows:,} ({file.rows - before.rows:+,})")
+    table.add_row("members", f"{before.members:,} → {file.members:,} ({file.members - before.members:+,})")
+    moved = (
+        f"{members.entered:,} entered, {members.left:,} left, {members.same:,} the same" if members else f"those {gone}"
+    )
+    table.add_row("membership", moved)
+    table.add_row("columns", _column_words(comparison.columns) if comparison.columns else f"those {gone}")
+    return table
+
+
+def _moment(delivered: Delivered) -> str:
+    return f"at {delivered.committed_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _column_words(changes: ColumnChanges) -> str:
+    kinds: dict[str, Sequence[str]] = {"new": changes.added, "gone": changes.removed, "moved": changes.moved}
+    return "; ".join(f"{kind}: {', '.join(headers)}" for kind, headers in kinds.items() if headers) or "the same"

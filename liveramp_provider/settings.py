@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from liveramp_provider.core.engine import EngineSettings
 from liveramp_provider.core.errors import ConnectionConfigError
-from liveramp_provider.core.staging import Staging
+from liveramp_provider.core.home import Home
 from liveramp_provider.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def workspace() -> Workspace:
     """Where the stages work, with Airflow's connections."""
     defaults = EngineSettings()
     return Workspace(
-        staging=Staging(_home() / "staging"),
+        staging=_home().staging,
         connect=_sqlalchemy_engine,
         engine=EngineSettings(
             memory_limit=conf.get("liveramp", "memory_limit", fallback=defaults.memory_limit),
@@ -37,12 +37,12 @@ def ledger() -> Ledger:
     """The ledger of this installation."""
     from liveramp_provider.core.ledger import Ledger
 
-    return Ledger.in_file(_home() / "ledger.sqlite")
+    return Ledger.in_file(_home().ledger)
 
 
-def _home() -> Path:
+def _home() -> Home:
     configured = conf.get("liveramp", "home", fallback="")
-    return Path(configured) if configured else Path(conf.get("core", "dags_folder")).parent / "liveramp"
+    return Home(Path(configured) if configured else Path(conf.get("core", "dags_folder")).parent / "liveramp")
 
 
 def _sqlalchemy_engine(conn_id: str) -> sqlalchemy.Engine:

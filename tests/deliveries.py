@@ -38,6 +38,7 @@ def sealed_file(path: Path, content: bytes = b"sealed bytes", **changes: Any) ->
         csv_sha256="c" * 64,
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
+        made_from="b" * 64,
         recipient="A" * 40,
         waterfall={"members": 30, "rows": 30},
         blanked={},

@@ -24,10 +24,14 @@ class Membership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profiles:
-    """Members with their traits: a Parquet file, one row a member, in byte order of ``member_id``."""
+    """Members with their traits: a Parquet file, one row a member, in byte order of ``member_id``.
+
+    :param made_from: Digest of the membership that was enriched.
+    """
 
     path: Path
     sha256: str
+    made_from: str
     members: int
     traits: tuple[str, ...]
 
@@ -37,6 +41,7 @@ class SealedFile:
     """Finished bytes with their digest; the only kind `deliver` accepts.
 
     :param members: Unique members behind the rows; in a PII file that is the number of rows.
+    :param made_from: Digest of the profiles that the rows were made of.
     :param csv_sha256: Digest of the plain CSV: the same inputs give the same, whatever the encryption.
     :param waterfall: From members to rows, by reason; it adds up.
     :param blanked: How many given values the rows leave blank, by reason.
@@ -55,6 +60,7 @@ class SealedFile:
     csv_sha256: str
     size_bytes: int
     sha256: str
+    made_from: str
     recipient: str
     waterfall: dict[str, int]
     blanked: dict[str, int]

@@ -31,7 +31,10 @@ class TransientError(LiveRampError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing wrong in an audience file, and where."""
+    """One thing wrong in an audience file, and where.
+
+    :param line: Counted from 1; 0 where the audience is written in Python and there are no lines.
+    """
 
     where: str
     line: int
@@ -40,19 +43,24 @@ class Fault:
 
     def __str__(self) -> str:
         hint = f" {self.hint}" if self.hint else ""
-        place = "the file" if self.where == "file" else f"line {self.line}: {self.where}:"
+        line = f"line {self.line}: " if self.line else ""
+        place = "the file" if self.where == "file" else f"{line}{self.where}:"
         return f"{place} {self.message.rstrip('.')}.{hint}"
 
 
 class AudienceFileError(ConfigError):
-    """An audience file has faults; all of them are listed, each with its line and a hint."""
+    """An audience file has faults; all of them are listed, each with its line and a hint.
 
-    def __init__(self, path: Path, faults: Sequence[Fault]) -> None:
+    :param audience: Which one it is, where a file describes several.
+    """
+
+    def __init__(self, path: Path, faults: Sequence[Fault], *, audience: str = "") -> None:
         self.path = path
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.where)))
         noun = "fault" if len(self.faults) == 1 else "faults"
         listing = "\n".join(f"  {fault}" for fault in self.faults)
-        super().__init__(f"{path.name}: {len(self.faults)} {noun}\n{listing}")
+        title = f"{path.name}, {audience}" if audience else path.name
+        super().__init__(f"{title}: {len(self.faults)} {noun}\n{listing}")
 
 
 class SnapshotDayError(ConfigError):

@@ -12,12 +12,12 @@ import json
 import os
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile)
 
-#: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules.
-RULES_VERSION = 1
+#: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules, or whose
+#: manifest has another form (2: manifests say what they were made from).
+RULES_VERSION = 2
 
 _MANIFEST = "manifest.json"
 
@@ -47,6 +48,19 @@ class Staging:
         canonical = TypeAdapter(Any).dump_json({"rules": RULES_VERSION, "inputs": inputs})
         digest = hashlib.sha256(json.dumps(json.loads(canonical), sort_keys=True).encode()).hexdigest()
         return Place(folder=self.root / audience_id / day.isoformat() / f"{stage}-{digest[:16]}")
+
+    def find(self, kind: type[Artifact], sha256: str, *, audience_id: str, day: date, stage: str) -> Artifact | None:
+        """What `stage` of that day sealed with this digest; ``None`` when it is not staged any more.
+
+        :param stage: The beginning of the folder's name, up to the digest of the inputs.
+        """
+        for manifest in (self.root / audience_id / day.isoformat()).glob(f"{stage}-*/{_MANIFEST}"):
+            # A folder may go while it is looked at, and one of older rules has a manifest of another form.
+            with suppress(OSError, ValidationError):
+                artifact = load(kind, manifest.parent)
+                if artifact.sha256 == sha256 and artifact.path.is_file():
+                    return artifact
+        return None
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

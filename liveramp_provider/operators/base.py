@@ -1,13 +1,19 @@
-"""What the operators share: the audience, the day, and which errors are worth another try."""
+"""What the operators share: the audience, which errors are worth another try, and what is left of an error."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 
+from liveramp_provider.core.errors import LiveRampError
+
 if TYPE_CHECKING:
+    from airflow.sdk import Context, RetryPolicy
+
     from liveramp_provider.core.audience import Audience
 
 #: A person has to act on the first two; the third passes by itself. Anything else follows the task's own retries.
@@ -26,20 +32,53 @@ RETRY_POLICY = ExceptionRetryPolicy(
     ]
 )
 
+#: XCom key under which a task that failed leaves a word for whoever sends the notice.
+ERROR_KEY = "error"
+
 
 class LiveRampOperator(BaseOperator):
     """Base of the operators: holds the audience and how to retry.
+
+    The retry settings are parameters of their own, so that a DAG's ``default_args`` replace them.
 
     :param audience: From :func:`liveramp_provider.core.audience_file.load_audience`.
     """
 
     ui_color = "#e8f0fb"
 
-    def __init__(self, *, audience: Audience, **kwargs: Any) -> None:
-        kwargs.setdefault("retries", 5)
-        kwargs.setdefault("retry_delay", timedelta(minutes=1))
-        kwargs.setdefault("retry_exponential_backoff", 2.0)
-        kwargs.setdefault("max_retry_delay", timedelta(minutes=30))
-        kwargs.setdefault("retry_policy", RETRY_POLICY)
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        audience: Audience,
+        retries: int = 5,
+        retry_delay: timedelta = timedelta(minutes=1),
+        retry_exponential_backoff: float = 2.0,
+        max_retry_delay: timedelta = timedelta(minutes=30),
+        retry_policy: RetryPolicy = RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            retries=retries,
+            retry_delay=retry_delay,
+            retry_exponential_backoff=retry_exponential_backoff,
+            max_retry_delay=max_retry_delay,
+            retry_policy=retry_policy,
+            **kwargs,
+        )
         self.audience = audience
+
+    @abstractmethod
+    def perform(self, context: Context) -> dict[str, Any]:
+        """Call the operator's verb and return what goes into XCom: places, counts and digests."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return what :meth:`perform` does; an error leaves its text in XCom under :data:`ERROR_KEY`."""
+        try:
+            return self.perform(context)
+        except Exception as error:
+            # Our own errors hold no personal data; what others say may quote a row.
+            word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
+            # The error itself decides on the retry, and must not be hidden by one of Airflow's.
+            with suppress(Exception):
+                context["ti"].xcom_push(key=ERROR_KEY, value=word)
+            raise

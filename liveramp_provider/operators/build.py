@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.dag_docs import build_doc
 from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.operators.log_groups import account_lines, log_group
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -27,13 +29,15 @@ class LiveRampBuildOperator(LiveRampOperator):
         super().__init__(**kwargs)
         self.destination = destination
         self.profiles = profiles
+        self.doc_md = self.doc_md or build_doc(self.audience.destination(destination))
 
-    def execute(self, context: Context) -> dict[str, dict[str, Any]]:
+    def perform(self, context: Context) -> dict[str, Any]:
         """Return, for every file slot, where it is sealed, its digests and counts."""
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import Profiles
         from liveramp_provider.core.pipeline.build import build
         from liveramp_provider.core.staging import load
+        from liveramp_provider.report import headline, waterfall_table
 
         files = build(
             self.audience,
@@ -42,6 +46,10 @@ class LiveRampBuildOperator(LiveRampOperator):
             load(Profiles, Path(self.profiles["place"])),
             workspace=settings.workspace(),
         )
+        for file in files:
+            account = waterfall_table(file)
+            about = (file.name, headline(file), f"columns: {', '.join(file.header)}")
+            log_group(str(account.title), [*about, *account_lines(account)])
         return {
             file.slot: {
                 "place": str(file.path.parent),

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.dag_docs import deliver_doc
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.operators.log_groups import log_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+    from liveramp_provider.core.artifacts import Receipt
 
 
 class LiveRampDeliverOperator(LiveRampOperator):
@@ -29,8 +33,9 @@ class LiveRampDeliverOperator(LiveRampOperator):
         self.destination = destination
         self.slot = slot
         self.files = files
+        self.doc_md = self.doc_md or deliver_doc(self.audience.destination(destination), slot)
 
-    def execute(self, context: Context) -> dict[str, str | int | bool]:
+    def perform(self, context: Context) -> dict[str, Any]:
         """Return the receipt: delivery id, name, counts, digests and evidence."""
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import SealedFile
@@ -45,6 +50,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
             ledger=settings.ledger(),
             holder=self._holder(context),
         )
+        log_group(f"Receipt of {receipt.name}", _receipt_lines(receipt))
         summary: dict[str, str | int | bool] = {
             "delivery_id": receipt.delivery_id,
             "name": receipt.name,
@@ -65,3 +71,18 @@ class LiveRampDeliverOperator(LiveRampOperator):
         """The same for every try of one task, so that a retry need not wait for the lease of a try that died."""
         instance = context["ti"]
         return f"{instance.dag_id}/{instance.run_id}/{instance.task_id}"
+
+
+def _receipt_lines(receipt: Receipt) -> list[str]:
+    from liveramp_provider.core.transports.sftp import EVIDENCE
+
+    sent = "sent by this task" if receipt.sent_now else "sent earlier; nothing was sent now"
+    return [
+        f"file       {receipt.name}",
+        f"folder     {receipt.folder}",
+        f"content    {receipt.rows:,} rows of {receipt.members:,} members, {receipt.size_bytes:,} bytes",
+        f"committed  {receipt.committed_at:%F %T} UTC, {sent}",
+        f"evidence   {receipt.evidence}: {EVIDENCE.get(receipt.evidence, 'not of this version')}",
+        f"sha256     {receipt.sha256}",
+        f"delivery   {receipt.delivery_id}",
+    ]

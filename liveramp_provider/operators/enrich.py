@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.dag_docs import enrich_doc
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.snapshot_day import snapshot_day
 
@@ -25,8 +26,9 @@ class LiveRampEnrichOperator(LiveRampOperator):
     def __init__(self, *, membership: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.membership = membership
+        self.doc_md = self.doc_md or enrich_doc(self.audience)
 
-    def execute(self, context: Context) -> dict[str, str | int]:
+    def perform(self, context: Context) -> dict[str, Any]:
         """Return where the profiles are sealed, their digest and counts."""
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import Membership

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.dag_docs import extract_doc
 from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.operators.log_groups import account_lines, log_group
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -14,12 +16,19 @@ if TYPE_CHECKING:
 class LiveRampExtractOperator(LiveRampOperator):
     """Seal the members of the audience; see :func:`liveramp_provider.core.pipeline.extract.extract`."""
 
-    def execute(self, context: Context) -> dict[str, str | int]:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.doc_md = self.doc_md or extract_doc(self.audience)
+
+    def perform(self, context: Context) -> dict[str, Any]:
         """Return where the members are sealed, their digest and counts."""
         from liveramp_provider import settings
         from liveramp_provider.core.pipeline.extract import extract
+        from liveramp_provider.report import membership_table
 
         membership = extract(self.audience, snapshot_day(context), workspace=settings.workspace())
+        account = membership_table(membership)
+        log_group(str(account.title), account_lines(account))
         return {
             "place": str(membership.path.parent),
             "sha256": membership.sha256,

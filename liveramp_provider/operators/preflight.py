@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.dag_docs import preflight_doc
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.snapshot_day import snapshot_day
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 class LiveRampPreflightOperator(LiveRampOperator):
     """Log in to every destination and check its folder, host key and PGP key; nothing is read and nothing sent."""
 
-    def execute(self, context: Context) -> dict[str, str]:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.doc_md = self.doc_md or preflight_doc(self.audience)
+
+    def perform(self, context: Context) -> dict[str, Any]:
         """Return the day and the destinations that are ready."""
         from liveramp_provider import settings
         from liveramp_provider.core.guards.preflight import preflight

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from liveramp_provider.testing import LiveRampAudience, LiveRampBox
 from liveramp_provider.testing.warehouse import make_warehouse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.sdk import DAG
 
 REPOSITORY = Path(__file__).parents[2]
 DAY = date(2026, 11, 20)
 CUSTOMERS = 1_500
+FOLDER = "/uploads/high_value_customers"
 ALGORITHMS = ("md5", "sha1", "sha256")
 CANARY = {
     "customer_id": "Ccanary777",
@@ -171,13 +175,29 @@ def installation(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> Installation:
+    # As in Airflow, so that the search for leaks sees what tasks log.
+    caplog.set_level("INFO")
     home = tmp_path / "installation"
     shutil.copytree(REPOSITORY / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(home / "liveramp"))
     here = Installation(home=home, capture=capfd, environment=monkeypatch)
     here.connect("warehouse", json.dumps({"conn_type": "sqlite", "host": str(sample_warehouse)}))
     return here
+
+
+@pytest.fixture
+def box(installation: Installation, tmp_path: Path) -> Iterator[LiveRampBox]:
+    """LiveRamp in a box, reached by the installation's connection and key."""
+    audiences = [
+        LiveRampAudience(name=slot, folder=FOLDER, filename=rf"3242_high_value_customers-{slot}_.*", kind=kind)
+        for slot, kind in (("PII", "known"), ("D", "pseudonymous"))
+    ]
+    with LiveRampBox(tmp_path / "box", audiences=audiences) as receiver:
+        installation.pin(receiver.pgp_public_key, receiver.pgp_fingerprint)
+        installation.connect("liveramp_default", receiver.connection_json())
+        yield receiver
 
 
 def _serialize(dag: DAG) -> None:

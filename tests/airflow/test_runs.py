@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from liveramp_provider.testing import LiveRampAudience, LiveRampBox
 from liveramp_provider.testing.keys import pgp_keys
-from tests.airflow.conftest import CANARY, DAY, Installation
+from tests.airflow.conftest import CANARY, DAY, FOLDER, Installation
 from tests.plain_reading import Column, Reading, device, pii, read_members
 from tests.servers import OpenSshServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from liveramp_provider.testing import LiveRampBox
 
 PII = "3242_high_value_customers-PII_2026-11-20.csv.gz.gpg"
 DEVICE = "3242_high_value_customers-D_2026-11-20.csv.gz.gpg"
-FOLDER = "/uploads/high_value_customers"
 
 PII_COLUMNS = [
     Column("CCID", "member_id"),
@@ -66,19 +66,6 @@ def plain_readings(warehouse: Path) -> tuple[Reading, Reading]:
 
 def records(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
-
-
-@pytest.fixture
-def box(installation: Installation, tmp_path: Path) -> Iterator[LiveRampBox]:
-    """LiveRamp in a box, reached by the installation's connection and key."""
-    audiences = [
-        LiveRampAudience(name=name, folder=FOLDER, filename=rf"3242_high_value_customers-{slot}_.*", kind=kind)
-        for name, slot, kind in (("PII", "PII", "known"), ("D", "D", "pseudonymous"))
-    ]
-    with LiveRampBox(tmp_path / "box", audiences=audiences) as receiver:
-        installation.pin(receiver.pgp_public_key, receiver.pgp_fingerprint)
-        installation.connect("liveramp_default", receiver.connection_json())
-        yield receiver
 
 
 def test_delivers_every_cell_and_a_rerun_sends_nothing(

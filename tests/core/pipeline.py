@@ -112,6 +112,8 @@ def audience(
         name="VIPs",
         path=Path("vip.yaml"),
         schedule=Schedule(cron="0 0 * * *", timezone="America/New_York"),
+        deliver_by=None,
+        notify=(),
         owners=(),
         membership=Membership(source=members, key=key),
         trait_sources=tuple(

@@ -11,10 +11,10 @@ import ibis
 import pyarrow as pa
 import pytest
 
+from liveramp_provider.core import file_rows
 from liveramp_provider.core.audience import Column, SegmentColumn
 from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.guards.limits import check_limits
-from liveramp_provider.core.pipeline import build as build_module
 from liveramp_provider.core.rows import Rows, add_up
 from tests.core.pipeline import (
     audience,
@@ -136,9 +136,9 @@ def test_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = people_file(tmp_path / "people.parquet", people, ["email"])
     made = audience(members=source, traits={"email": "email"}, traits_from=source, files=[pii_file(email_column())])
     size = len('"CCID","EMAIL1"\n"a","ann@example.com"\n')
-    monkeypatch.setattr(build_module, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(file_rows, "MAX_BYTES", size - 1)
     with pytest.raises(DataError, match=f"{size} bytes before compression"):
         run(made, workspace(tmp_path / "staging"))
     assert list((tmp_path / "staging").rglob("*.csv")) == []
-    monkeypatch.setattr(build_module, "MAX_BYTES", size)
+    monkeypatch.setattr(file_rows, "MAX_BYTES", size)
     assert run(made, workspace(tmp_path / "staging"))["PII"].csv_bytes == size

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from liveramp_provider.core import artifacts, staging
+from liveramp_provider.core import artifacts, file_rows, staging
 from liveramp_provider.core.audience import Audience, Encryption, SqlSource
 from liveramp_provider.core.errors import DataError, EncryptionKeyError, SourceError
-from liveramp_provider.core.pipeline import build as build_module
 from liveramp_provider.core.pipeline.build import build
 from liveramp_provider.core.pipeline.enrich import enrich
 from liveramp_provider.core.pipeline.extract import extract
@@ -201,7 +200,7 @@ def test_a_file_that_breaks_off_is_not_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encryption: Encryption | None, compression: str
 ) -> None:
     """When rows fail half-way, also while gpg is reading them, no torso is sealed and the rows' own error is raised."""
-    monkeypatch.setattr(build_module, "_BATCH_ROWS", 2_048)
+    monkeypatch.setattr(file_rows, "_BATCH_ROWS", 2_048)
     made = people(tmp_path, encryption=encryption, compression=compression)
     here = workspace(tmp_path / "staging", threads=1)
     profiles = unsorted(made, here, rows=20_000)

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from liveramp_provider.core import file_rows
 from liveramp_provider.core.audience import FilesSource, Hash, SqlSource
 from liveramp_provider.core.errors import SourceError
 from liveramp_provider.core.naming import delivered_name
-from liveramp_provider.core.pipeline import build as build_module
 from liveramp_provider.core.pipeline.build import build
 from liveramp_provider.core.pipeline.enrich import enrich
 from liveramp_provider.core.pipeline.extract import extract
@@ -187,7 +187,7 @@ def calls(work: Callable[[], object]) -> int:
 
 def test_trap_10_quadratic_file_building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quadratic file building: a default batch of 50,000 rows took 28 CPU seconds."""
-    monkeypatch.setattr(build_module, "_BATCH_ROWS", 1_024)
+    monkeypatch.setattr(file_rows, "_BATCH_ROWS", 1_024)
     sealed = {}
     work = {}
     for rows in (1, 8_192, 16_384, 32_768):

@@ -1,17 +1,25 @@
-"""From an audience file to an :class:`Audience`, or to all of its faults at once, each with its line and a hint."""
+"""From an audience file to an :class:`Audience`, or to all of its faults at once, each with its line and a hint.
+
+An audience may also be written in Python, as a dict with the same keys; it is held to the same rules.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.core.audience_file.plain_values import read_mapping
 from liveramp_provider.core.audience_file.spec_reading import read_spec
 from liveramp_provider.core.audience_file.spec_values import audience_of
 from liveramp_provider.core.audience_file.yaml_document import UnreadableError, read_yaml
 from liveramp_provider.core.errors import AudienceFileError, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.audience_file.findings import Findings
+    from liveramp_provider.core.audience_file.yaml_document import Value
 
 #: An audience file describes; what is larger is something else by mistake.
 MAX_BYTES = 200_000
@@ -23,15 +31,34 @@ def load_audience(path: str | Path) -> Audience:
     :raises AudienceFileError: With every fault of the file, in the order of its lines.
     """
     path = Path(path)
+    return _audience(path, lambda: read_yaml(_content(path)))
+
+
+def audience_from(mapping: dict[str, Any], *, file: str | Path) -> Audience:
+    """The audience that a Python dict describes, with the keys and values of an audience file.
+
+    :param file: The Python file that says so, ``__file__``: relative paths start beside it, and faults name it.
+    :raises AudienceFileError: With every fault of the mapping, by its place.
+    """
+    return _audience(Path(file), lambda: read_mapping(mapping), name=_name_of(mapping))
+
+
+def _name_of(mapping: Any) -> str:
+    """Which of the audiences of a Python file has the faults, as far as it says so."""
+    name = mapping.get("audience") if isinstance(mapping, dict) else None
+    return name if isinstance(name, str) and name.isprintable() else ""
+
+
+def _audience(path: Path, read: Callable[[], tuple[Value, Findings]], *, name: str = "") -> Audience:
     try:
-        value, findings = read_yaml(_content(path))
+        value, findings = read()
     except UnreadableError as error:
-        raise AudienceFileError(path, [error.fault]) from None
+        raise AudienceFileError(path, [error.fault], audience=name) from None
     path = path.resolve()
     spec = read_spec(value, findings)
     audience = audience_of(spec, path, findings) if spec is not None else None
     if audience is None or findings.faults:
-        raise AudienceFileError(path, findings.faults)
+        raise AudienceFileError(path, findings.faults, audience=name)
     return audience
 
 

@@ -1,4 +1,4 @@
-"""What is found wrong in an audience file: gathered as it is read, each with its line."""
+"""What is found wrong in an audience file: gathered as it is read, each with its place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from liveramp_provider.core.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Keys and list positions that lead to a place in a YAML file.
+#: Keys and list positions that lead to a place in an audience file.
 Location = tuple[str | int, ...]
 
 _MAX_KEY_CHARS = 60
@@ -20,7 +20,7 @@ _MAX_KEY_CHARS = 60
 class Findings:
     """Faults and warnings of one file.
 
-    :param lines: Line of every key and list entry, counted from 1.
+    :param lines: Line of every key and list entry, counted from 1; none where the audience is no text.
     :param unread: Places whose content is not as written any more; what follows from it is no fault of its own.
     """
 
@@ -48,10 +48,10 @@ class Findings:
         self.warnings.append(f"{dotted(where)}: {message}")
 
     def _line(self, where: Location) -> int:
-        """Line of the deepest part of `where` that the file has."""
+        """Line of the deepest part of `where` that the file has; 0 where there are no lines."""
         while where and where not in self.lines:
             where = where[:-1]
-        return self.lines.get(where, 1)
+        return self.lines.get(where, 0)
 
 
 def _contains(place: Location, where: Location) -> bool:
@@ -59,7 +59,7 @@ def _contains(place: Location, where: Location) -> bool:
 
 
 def dotted(where: Location) -> str:
-    """``destinations[0].files.pii``: how a person writes a place in a YAML file."""
+    """``destinations[0].files.pii``: how a person writes a place in an audience file."""
     written = ""
     for part in where:
         if isinstance(part, int):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from liveramp_provider.core.audience import Compression, Hash, Identifier, Region, UpdateMethod
+from liveramp_provider.core.audience_file.schema_choices import at_least_one_of, exactly_one_of
 from liveramp_provider.core.audience_file.schema_types import (
     ConnId,
     Cron,
@@ -86,6 +87,8 @@ class WebhookSpec(Spec):
 class ChannelSpec(Spec):
     """Exactly one way to somebody."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one_of({"email": [], "slack": [], "webhook": []}))
+
     email: EmailSpec | None = Field(default=None, description="By e-mail.", examples=[_EMAIL])
     slack: SlackSpec | None = Field(
         default=None, description="Into a Slack channel.", examples=[{"conn_id": "slack_alerts"}]
@@ -129,6 +132,8 @@ class FilesSpec(Spec):
 class SourceSpec(Spec):
     """Exactly one source, and the column that holds the key."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one_of({"sql": [], "files": []}))
+
     sql: SqlSpec | None = Field(default=None, description="Rows of a query.", examples=[_SQL])
     files: FilesSpec | None = Field(
         default=None, description="Rows of files.", examples=[{"path": "data/vip/{snapshot_date}/*.parquet"}]
@@ -152,6 +157,8 @@ class TraitSourceSpec(SourceSpec):
 
 class ColumnSpec(Spec):
     """A column of a file: a trait (`from`) or a fixed value in every row (`segment`)."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one_of({"from": ["identifier", "hash"], "segment": []}))
 
     from_: TraitName | None = Field(
         default=None, alias="from", description="Trait, or member_id for the key column.", examples=["email"]
@@ -218,11 +225,13 @@ class DeviceSpec(Spec):
 class FilesOfDestinationSpec(Spec):
     """Which files are delivered."""
 
-    pii: Annotated[PiiSpec | None, BeforeValidator(switch)] = Field(
+    model_config = ConfigDict(json_schema_extra=at_least_one_of("pii", "device"))
+
+    pii: Annotated[PiiSpec | None, BeforeValidator(switch, json_schema_input_type=PiiSpec | bool | None)] = Field(
         default=None, description="The file of known identifiers; `true` for the usual columns.", examples=[True]
     )
-    device: Annotated[DeviceSpec | None, BeforeValidator(switch)] = Field(
-        default=None, description="The file of device ids; `true` for the usual columns.", examples=[True]
+    device: Annotated[DeviceSpec | None, BeforeValidator(switch, json_schema_input_type=DeviceSpec | bool | None)] = (
+        Field(default=None, description="The file of device ids; `true` for the usual columns.", examples=[True])
     )
 
     @model_validator(mode="after")

@@ -4,15 +4,12 @@ none leaves its folder, becomes part of a query, or is filled in by a template.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
-
-_DAILY_CRON = re.compile(r"(?P<minute>[0-9]{1,2}) (?P<hour>[0-9]{1,2}) \* \* \*")
 
 #: What a pattern asks for, in words.
 PATTERNS: dict[str, str] = {}
@@ -21,13 +18,6 @@ PATTERNS: dict[str, str] = {}
 def _like(pattern: str, words: str) -> StringConstraints:
     PATTERNS[pattern] = words
     return StringConstraints(pattern=pattern)
-
-
-def _daily(cron: str) -> str:
-    match = _DAILY_CRON.fullmatch(cron)
-    if match is None or int(match["minute"]) > 59 or int(match["hour"]) > 23:
-        raise ValueError('must be daily: write "<minute> <hour> * * *", such as "0 0 * * *"')
-    return cron
 
 
 @cache
@@ -123,15 +113,15 @@ Filename = Annotated[
     str, _like(r"^[A-Za-z0-9_.{}-]{1,200}$", "1 to 200 letters, digits, '_', '.', '-' and placeholders in braces")
 ]
 Fingerprint = Annotated[str, _like(r"^[0-9A-Fa-f]{40}$", "the full fingerprint: 40 hexadecimal digits without spaces")]
-SegmentValue = Annotated[
-    str,
-    BeforeValidator(_text),
-    StringConstraints(min_length=1, max_length=100),
-    AfterValidator(_printable),
-    AfterValidator(_no_template),
-]
+SegmentValue = Annotated[OneLine, BeforeValidator(_text, json_schema_input_type=OneLine | int)]
 Duration = Annotated[str, _like(r"^[1-9][0-9]{0,3}[mh]$", "minutes or hours, such as 90m or 6h")]
 EmailAddress = Annotated[str, _like(r"^[^\s@{}<>,;]{1,64}@[^\s@{}<>,;]{1,255}$", "an e-mail address")]
-Cron = Annotated[str, AfterValidator(_daily)]
+Cron = Annotated[
+    str,
+    _like(
+        r"^[0-5]?[0-9] ([01]?[0-9]|2[0-3]) [*] [*] [*]$",
+        'daily: write "<minute> <hour> * * *", such as "0 0 * * *"',
+    ),
+]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Query = Annotated[str, AfterValidator(_query)]

@@ -28,9 +28,9 @@ _MAX_GUESSED_CHARS = 64
 
 _SENTENCES = {
     "bool_type": ("must be true or false", ""),
-    "dict_type": ("must be a mapping", "Write key: value, one a line."),
+    "dict_type": ("must be a mapping", "Write it as key: value."),
     "int_type": ("must be a whole number", ""),
-    "list_type": ("must be a list", "Begin every entry with '- '."),
+    "list_type": ("must be a list", "Put its entries in [ ]."),
     "string_too_short": ("must not be empty", ""),
     "too_short": ("needs at least one entry", ""),
 }

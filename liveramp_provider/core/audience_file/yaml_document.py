@@ -29,7 +29,8 @@ _PLAIN = {
     _NULL: r"~|null|Null|NULL|",
     _MERGE: r"<<",
 }
-_TOO_DEEP = f"a value nests deeper than {MAX_DEPTH} levels, or refers to itself"
+#: What is said of a file that nests deeper.
+TOO_DEEP = f"a value nests deeper than {MAX_DEPTH} levels, or refers to itself"
 
 #: What PyYAML says, by its beginning, and what a person can do about it.
 _SYNTAX = {
@@ -88,7 +89,7 @@ def read_yaml(content: str) -> tuple[Value, Findings]:
         message = f"the character U+{ord(content[error.position]):04X} is forbidden in YAML"
         raise UnreadableError(Fault(where="YAML", line=line, message=message, hint="Delete it.")) from None
     except RecursionError:
-        raise UnreadableError(Fault(where="YAML", line=1, message=_TOO_DEEP)) from None
+        raise UnreadableError(Fault(where="YAML", line=1, message=TOO_DEEP)) from None
     if root is None:
         raise UnreadableError(Fault(where="file", line=1, message="is empty", hint="Begin with audience: <id>."))
     reading = _Reading()
@@ -131,7 +132,7 @@ class _Reading:
         self._values += 1 if isinstance(node, yaml.ScalarNode) else 1 + len(node.value)
         line = node.start_mark.line + 1
         if depth > MAX_DEPTH:
-            raise UnreadableError(Fault(where="YAML", line=line, message=_TOO_DEEP))
+            raise UnreadableError(Fault(where="YAML", line=line, message=TOO_DEEP))
         if self._values > MAX_VALUES:
             message = f"the file holds more than {MAX_VALUES:,} values, aliases filled in"
             raise UnreadableError(Fault(where="YAML", line=line, message=message))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.errors import ConfigError, LiveRampError
+from liveramp_provider.core.progress import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,7 @@ def preflight(audience: Audience, *, transport: Callable[[Destination], Transpor
     :raises ConfigError: Something has to be corrected first; one error names all of it.
     :raises TransportError: A server does not answer; nothing else is wrong.
     """
+    started = monotonic()
     errors: list[LiveRampError] = []
     for destination in audience.destinations:
         for check in (_check_key, _check_door):
@@ -36,7 +39,8 @@ def preflight(audience: Audience, *, transport: Callable[[Destination], Transpor
         raise ConfigError("\n".join(str(fault) for fault in faults))
     if errors:
         raise (faults or errors)[0]
-    log.info("preflight: %d destinations are ready", len(audience.destinations))
+    ready = ", ".join(destination.id for destination in audience.destinations)
+    log.info(f"preflight: ready for {ready} ({duration(monotonic() - started)})")
 
 
 def _check_door(destination: Destination, transport: Callable[[Destination], Transport]) -> None:
@@ -49,4 +53,4 @@ def _check_key(destination: Destination, _: Callable[[Destination], Transport]) 
     if destination.encryption is not None:
         key = check_key(destination.encryption, now=datetime.now(UTC))
         until = f", valid until {key.expires:%Y-%m-%d}" if key.expires else ""
-        log.info("preflight: %s: encrypts to subkey %s%s", destination.id, key.subkey, until)
+        log.info(f"preflight: {destination.id}: encrypts to subkey {key.subkey}{until}")

@@ -9,13 +9,12 @@ from __future__ import annotations
 import io
 import logging
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import SealedFile
-from liveramp_provider.core.audience import PiiFile
-from liveramp_provider.core.destinations.liveramp import MAX_BYTES
-from liveramp_provider.core.errors import DataError, SealBrokenError
 from liveramp_provider.core.naming import delivered_name, inner_name
+from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
@@ -24,14 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import Profiles
-    from liveramp_provider.core.audience import Audience, Destination, DeviceFile
+    from liveramp_provider.core.audience import Audience, Destination, DeviceFile, PiiFile
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-_BATCH_ROWS = 100_000
 
 
 def build(
@@ -56,6 +53,7 @@ def _build_file(
     file: PiiFile | DeviceFile,
     workspace: Workspace,
 ) -> SealedFile:
+    started = monotonic()
     name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
     inputs = {
         "profiles": profiles.sha256,
@@ -67,30 +65,28 @@ def _build_file(
     stage = f"build-{destination.id}-{file.slot}"
     place = workspace.staging.place(audience_id=audience.id, day=day, stage=stage, inputs=inputs)
     if (sealed := place.sealed(SealedFile)) is not None:
-        log.info("build: %s is sealed already, %d rows", sealed.name, sealed.rows)
+        log.info(f"build: {sealed.name} is sealed already, {sealed.rows:,} rows")
         return sealed
     from liveramp_provider.core.csv import CsvWriter
-    from liveramp_provider.core.device_rows import device_rows
-    from liveramp_provider.core.guards.limits import check_limits
-    from liveramp_provider.core.pii_rows import pii_rows
+    from liveramp_provider.core.file_rows import csv_chunks, file_rows
 
     with workspace.reader(audience, day) as reader:
-        table = reader.engine.read_parquet(profiles.path)
-        if isinstance(file, PiiFile):
-            rows = pii_rows(file, table, region=destination.region, engine=reader.engine, scratch=reader.scratch)
-        else:
-            rows = device_rows(file, table, engine=reader.engine, scratch=reader.scratch)
-        check_limits(file, rows, region=destination.region, engine=reader.engine)
+        rows = file_rows(file, profiles, region=destination.region, stage="build", name=name, reader=reader)
         writer = CsvWriter(file.headers)
-        batches = reader.engine.to_pyarrow_batches(rows.table, chunk_size=_BATCH_ROWS)
         path = reader.scratch / name
         inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day)
-        _write(destination, writer.chunks(batches), path=path, inner=inner)
-        sealed = place.seal(
-            reader.scratch,
-            _sealed_file(audience, destination, day, file, rows=rows, writer=writer, path=path),
-        )
-    log.info("build: sealed %s: %d rows, %d bytes", sealed.name, sealed.rows, sealed.size_bytes)
+        with step(f"build: writing {name}", total=rows.count) as progress:
+            chunks = csv_chunks(name, rows, writer, progress=progress, reader=reader)
+            _write(destination, chunks, path=path, inner=inner)
+        with step(f"build: sealing {name}"):
+            file_made = _sealed_file(
+                audience, destination, day, file, profiles=profiles, rows=rows, writer=writer, path=path
+            )
+            sealed = place.seal(reader.scratch, file_made)
+    log.info(
+        f"build: sealed {sealed.name}: {sealed.rows:,} rows, {sealed.size_bytes:,} bytes "
+        f"({pace(monotonic() - started, sealed.rows)})"
+    )
     return sealed
 
 
@@ -124,14 +120,11 @@ def _sealed_file(
     day: date,
     file: PiiFile | DeviceFile,
     *,
+    profiles: Profiles,
     rows: Rows,
     writer: CsvWriter,
     path: Path,
 ) -> SealedFile:
-    if writer.rows != rows.count:
-        raise SealBrokenError(f"{path.name}: {rows.count:,} rows were due and {writer.rows:,} written; not sealed.")
-    if writer.size_bytes > MAX_BYTES:
-        raise DataError(f"{path.name}: {writer.size_bytes:,} bytes before compression; LiveRamp takes {MAX_BYTES:,}.")
     return SealedFile(
         path=path,
         audience=audience.id,
@@ -146,6 +139,7 @@ def _sealed_file(
         csv_sha256=writer.sha256,
         size_bytes=path.stat().st_size,
         sha256=digest_of(path),
+        made_from=profiles.sha256,
         recipient=destination.encryption.recipient if destination.encryption else "",
         waterfall=rows.waterfall,
         blanked=rows.blanked,

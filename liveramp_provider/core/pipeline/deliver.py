@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Receipt
 from liveramp_provider.core.errors import LedgerError, SealBrokenError, SmallAudienceError
 from liveramp_provider.core.ledger import State, delivery_id
+from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
@@ -33,10 +35,11 @@ def deliver(
     :raises ConfigError: Host key, credentials or folder are wrong.
     :raises DeliveryInDoubtError: Nobody can know whether the receiver has it.
     """
+    started = monotonic()
     key = delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
     found = ledger.find(key)
     if found is not None and found.state is State.COMMITTED:
-        log.info("deliver: %s was delivered at %s; nothing is sent", found.name, f"{found.committed_at:%F %H:%M} UTC")
+        log.info(f"deliver: {found.name} was delivered at {found.committed_at:%F %H:%M} UTC; nothing is sent")
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
     _check_seal(file)
@@ -45,7 +48,10 @@ def deliver(
         return _receipt(claim.delivery, sent_now=False)
     transport.send(file.path, claim)
     receipt = _receipt(claim.delivery, sent_now=True)
-    log.info("deliver: %s, %d rows, %d bytes, %s", receipt.name, receipt.rows, receipt.size_bytes, receipt.evidence)
+    log.info(
+        f"deliver: {receipt.name}, {receipt.rows:,} rows, {receipt.size_bytes:,} bytes, {receipt.evidence} "
+        f"({pace(monotonic() - started, receipt.size_bytes, 'bytes')})"
+    )
     return receipt
 
 
@@ -68,7 +74,8 @@ def _check_seal(file: SealedFile) -> None:
     # The build task would find the sealed folder again, broken as it is.
     way_out = f"Delete the folder {file.path.parent} and clear the build task."
     try:
-        digest = digest_of(file.path)
+        with step(f"deliver: checking the seal of {file.name}"):
+            digest = digest_of(file.path)
     except OSError as error:
         raise SealBrokenError(f"{file.name}: the staged file cannot be read ({error.strerror}). {way_out}") from None
     if digest != file.sha256:

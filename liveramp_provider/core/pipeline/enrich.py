@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Profiles
 from liveramp_provider.core.errors import DataError
+from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
@@ -31,25 +33,38 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
     :raises SourceError: A source lacks a column, a file, or the day.
     :raises SourceUnavailableError: A source broke off; nothing was sealed.
     """
+    started = monotonic()
     inputs = {"membership": membership.sha256, "sources": audience.trait_sources}
     place = workspace.staging.place(audience_id=audience.id, day=day, stage="enrich", inputs=inputs)
     if (sealed := place.sealed(Profiles)) is not None:
-        log.info("enrich: %s is sealed already, %d members", day, sealed.members)
+        log.info(f"enrich: {day} is sealed already, {sealed.members:,} members")
         return sealed
     with workspace.reader(audience, day) as reader:
         members = reader.engine.read_parquet(membership.path)
         profiles = members
         for number, source in enumerate(audience.trait_sources, start=1):
-            traits = _traits(reader, source, members=members, label=f"traits source {number}")
+            with step(f"enrich: reading traits source {number}"):
+                traits = _traits(reader, source, members=members, label=f"traits source {number}")
             # The source's own key gets a name that no trait can have.
             profiles = profiles.left_join(traits, "member_id", rname="other {name}").drop("other member_id")
         path = reader.scratch / "profiles.parquet"
-        reader.engine.to_parquet(profiles.order_by("member_id"), path)
+        with step("enrich: joining traits to members, in order of the key"):
+            reader.engine.to_parquet(profiles.order_by("member_id"), path)
         names = tuple(trait.name for source in audience.trait_sources for trait in source.traits)
         sealed = place.seal(
-            reader.scratch, Profiles(path=path, sha256=digest_of(path), members=membership.members, traits=names)
+            reader.scratch,
+            Profiles(
+                path=path,
+                sha256=digest_of(path),
+                made_from=membership.sha256,
+                members=membership.members,
+                traits=names,
+            ),
         )
-    log.info("enrich: %d members, %d traits from %d sources", sealed.members, len(names), len(audience.trait_sources))
+    log.info(
+        f"enrich: {sealed.members:,} members, {len(names)} traits from {len(audience.trait_sources)} sources "
+        f"({pace(monotonic() - started, sealed.members)})"
+    )
     return sealed
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Membership
 from liveramp_provider.core.errors import DataError
+from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
     from datetime import date
 
     from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.sources import Reader
     from liveramp_provider.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -27,42 +30,46 @@ def extract(audience: Audience, day: date, *, workspace: Workspace) -> Membershi
     :raises SourceError: The source lacks a column, a file, or the day.
     :raises SourceUnavailableError: The source broke off; nothing was sealed.
     """
+    started = monotonic()
     place = workspace.staging.place(audience_id=audience.id, day=day, stage="extract", inputs=audience.membership)
     if (sealed := place.sealed(Membership)) is not None:
-        log.info("extract: %s is sealed already, %d members", day, sealed.members)
+        log.info(f"extract: {day} is sealed already, {sealed.members:,} members")
         return sealed
-    from liveramp_provider.core.identifiers import as_text, clean
-
     with workspace.reader(audience, day) as reader:
-        key = audience.membership.key
-        rows = reader.table(audience.membership.source, [key], label="membership")
-        keyed = rows.select(member_id=clean(as_text(rows[key])))
-        path = reader.scratch / "membership.parquet"
-        members = keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id")
-        reader.engine.to_parquet(members, path)
-        counted = keyed.aggregate(rows=keyed.count(), given=keyed.member_id.count())
-        counts = reader.engine.to_pyarrow(counted).to_pylist()[0]
-        if not counts["rows"]:
-            # Sealed, an empty day would stay empty, although it may just not be written yet.
-            raise DataError(
-                f"membership: the source has no rows of {day}; nothing was sealed. "
-                "If the day is not written yet, clear this task when it is."
-            )
-        unique = int(reader.engine.to_pyarrow(reader.engine.read_parquet(path).count()).as_py())
-        membership = Membership(
-            path=path,
-            sha256=digest_of(path),
-            rows_read=counts["rows"],
-            blank_keys=counts["rows"] - counts["given"],
-            repeated_keys=counts["given"] - unique,
-            members=unique,
-        )
-        sealed = place.seal(reader.scratch, membership)
+        sealed = place.seal(reader.scratch, _members(audience, day, reader))
     log.info(
-        "extract: %d rows, %d without a key, %d repeated: %d members",
-        sealed.rows_read,
-        sealed.blank_keys,
-        sealed.repeated_keys,
-        sealed.members,
+        f"extract: {sealed.rows_read:,} rows, {sealed.blank_keys:,} without a key, {sealed.repeated_keys:,} repeated: "
+        f"{sealed.members:,} members ({pace(monotonic() - started, sealed.rows_read)})"
     )
     return sealed
+
+
+def _members(audience: Audience, day: date, reader: Reader) -> Membership:
+    """The unique keys of the source in byte order, with the account of the other rows."""
+    from liveramp_provider.core.identifiers import as_text, clean
+
+    key = audience.membership.key
+    with step("extract: reading membership"):
+        rows = reader.table(audience.membership.source, [key], label="membership")
+    keyed = rows.select(member_id=clean(as_text(rows[key])))
+    path = reader.scratch / "membership.parquet"
+    with step("extract: putting keys in order, each once"):
+        reader.engine.to_parquet(keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
+    with step("extract: counting"):
+        counted = keyed.aggregate(rows=keyed.count(), given=keyed.member_id.count())
+        counts = reader.engine.to_pyarrow(counted).to_pylist()[0]
+        unique = int(reader.engine.to_pyarrow(reader.engine.read_parquet(path).count()).as_py())
+    if not counts["rows"]:
+        # Sealed, an empty day would stay empty, although it may just not be written yet.
+        raise DataError(
+            f"membership: the source has no rows of {day}; nothing was sealed. "
+            "If the day is not written yet, clear this task when it is."
+        )
+    return Membership(
+        path=path,
+        sha256=digest_of(path),
+        rows_read=counts["rows"],
+        blank_keys=counts["rows"] - counts["given"],
+        repeated_keys=counts["given"] - unique,
+        members=unique,
+    )

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from liveramp_provider.core.errors import DataError, SourceError, SourceUnavailableError
+from liveramp_provider.core.progress import count
 from liveramp_provider.core.sources.columns import check_columns
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _write(result: sa.Result[Any], *, columns: list[str], target: Path, label: s
                     "no text, number or date. CAST it to one type in the query."
                 )
             writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
+            count(len(rows))
         if writer is None:
             pq.write_table(pa.schema([(name, pa.string()) for name in columns]).empty_table(), target)
     finally:

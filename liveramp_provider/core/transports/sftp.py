@@ -25,6 +25,7 @@ from liveramp_provider.core.errors import (
     TransportError,
 )
 from liveramp_provider.core.ledger import State
+from liveramp_provider.core.progress import step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -42,6 +43,12 @@ _Result = TypeVar("_Result")
 CONNECT_TIMEOUT_S = 30
 OPERATION_TIMEOUT_S = 60
 KEEPALIVE_S = 15
+
+#: How well an arrival is proven, in words.
+EVIDENCE = {
+    "E3": "size read back on the open file; close and rename acknowledged",
+    "E4": "close and rename acknowledged; the server tells no sizes",
+}
 
 # A chunk must get through within one operation's time: 70 kB/s is the slowest line that is not given up.
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -125,9 +132,13 @@ class SftpTransport:
         due = claim.delivery.size_bytes
         remote = await _within(client.open(claim.delivery.temp_path, _EXCLUSIVE, encoding=None))
         try:
-            with file.open("rb") as local:
+            with (
+                step(f"deliver: uploading {claim.delivery.name}", unit="bytes", total=due) as progress,
+                file.open("rb") as local,
+            ):
                 while chunk := local.read(_CHUNK_BYTES):
                     await _within(remote.write(chunk))
+                    progress.add(len(chunk))
                     claim.renew()
             size = await _size(remote)
         finally:

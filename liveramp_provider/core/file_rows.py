@@ -1,0 +1,68 @@
+"""A delivery file's rows and their CSV, held to LiveRamp's limits: what build seals is what preview shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.audience import PiiFile
+from liveramp_provider.core.destinations.liveramp import MAX_BYTES
+from liveramp_provider.core.device_rows import device_rows
+from liveramp_provider.core.errors import DataError, SealBrokenError
+from liveramp_provider.core.guards.limits import check_limits
+from liveramp_provider.core.pii_rows import pii_rows
+from liveramp_provider.core.progress import step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
+
+    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.audience import DeviceFile, Region
+    from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.progress import Progress
+    from liveramp_provider.core.rows import Rows
+    from liveramp_provider.core.sources import Reader
+
+_BATCH_ROWS = 100_000
+
+
+def file_rows(
+    file: PiiFile | DeviceFile, profiles: Profiles, *, region: Region, stage: str, name: str, reader: Reader
+) -> Rows:
+    """The rows of `file`, worked out in the reader's scratch folder.
+
+    :param stage: Who asks, as progress says it.
+    :param name: What progress calls the file.
+    :raises DataError: The rows break one of the receiver's limits.
+    """
+    table = reader.engine.read_parquet(profiles.path)
+    with step(f"{stage}: working out the rows of {name}"):
+        if isinstance(file, PiiFile):
+            rows = pii_rows(file, table, region=region, engine=reader.engine, scratch=reader.scratch)
+        else:
+            rows = device_rows(file, table, engine=reader.engine, scratch=reader.scratch)
+    with step(f"{stage}: holding {name} against the limits"):
+        check_limits(file, rows, region=region, engine=reader.engine)
+    return rows
+
+
+def csv_chunks(name: str, rows: Rows, writer: CsvWriter, *, progress: Progress, reader: Reader) -> Iterator[bytes]:
+    """The CSV of `rows` through `writer`; what must not be sealed fails at the latest after the last chunk.
+
+    :param progress: Counts the rows as they go; whoever encrypts takes the chunks in another thread.
+    :raises DataError: The keys are not unique and ascending, or the CSV is larger than the receiver takes.
+    :raises SealBrokenError: Other than the counted rows were written.
+    """
+    batches = reader.engine.to_pyarrow_batches(rows.table, chunk_size=_BATCH_ROWS)
+    yield from writer.chunks(_counted(batches, progress))
+    if writer.rows != rows.count:
+        raise SealBrokenError(f"{name}: {rows.count:,} rows were due and {writer.rows:,} written; not sealed.")
+    if writer.size_bytes > MAX_BYTES:
+        raise DataError(f"{name}: {writer.size_bytes:,} bytes before compression; LiveRamp takes {MAX_BYTES:,}.")
+
+
+def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        progress.add(batch.num_rows)

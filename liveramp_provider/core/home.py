@@ -1,0 +1,25 @@
+"""The folder of an installation, ``[liveramp] home``: where its ledger and its staging lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liveramp_provider.core.staging import Staging
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What lies where in it."""
+
+    folder: Path
+
+    @property
+    def ledger(self) -> Path:
+        """The SQLite file of the ledger."""
+        return self.folder / "ledger.sqlite"
+
+    @property
+    def staging(self) -> Staging:
+        """The sealed artefacts of every stage."""
+        return Staging(self.folder / "staging")
