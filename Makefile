@@ -1,16 +1,21 @@
 # make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow
+# make up    – Airflow's UI with LiveRamp in a box beside it, until Ctrl-C
 # make test  – install what the tests need, then lint, types, import contracts and all tests
 
 PYTHON ?= python3
 DATE   ?= 2026-11-20
+PORT   ?= 8080
 
 BIN := .venv/bin
 UV  := .uv/bin/uv
 
-.PHONY: demo test check lock clean packages gpg
+.PHONY: demo up test check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
+
+up: gpg .venv/installed
+	@$(BIN)/python -m liveramp_provider.testing.up --port $(PORT)
 
 test: packages .venv/installed check
 	$(BIN)/pytest --numprocesses 2 --dist loadscope
@@ -41,6 +46,10 @@ lock: .uv/installed
 	$(UV) --quiet pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
+# The pictures in docs/images.
+screenshots: packages .venv/installed
+	$(BIN)/python -m tests.browser.screenshots
+
 gpg:
 	@command -v gpg > /dev/null || { echo "gpg is missing. Install it: apt-get install gnupg"; exit 1; }
 
@@ -49,6 +58,8 @@ packages:
 	@missing=""; \
 	command -v gpg > /dev/null || missing="$$missing gnupg"; \
 	test -x /usr/sbin/sshd || missing="$$missing openssh-server"; \
+	test -x /usr/bin/chromium || missing="$$missing chromium"; \
+	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || missing="$$missing postgresql"; \
 	if test -z "$$missing"; then exit 0; fi; \
 	if test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null; then \
 		echo "The tests need:$$missing. Install them: sudo apt-get install$$missing"; exit 1; fi; \

@@ -32,6 +32,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [_connection_type()],
+        "notifications": [
+            "liveramp_provider.notifications.late.LateNotifier",
+            "liveramp_provider.notifications.outcome.OutcomeNotifier",
+        ],
         "config": {"liveramp": _config()},
     }
 
@@ -49,12 +53,13 @@ def _connection_type() -> dict[str, Any]:
         "conn-fields": {
             "host_key": {
                 "label": "Host key",
-                "description": "The server's public key as ssh-keyscan prints it: <type> <base64>. Always verified.",
+                "description": "The server's public key, as “ssh-keyscan -t ed25519 HOST” prints it. Compare its "
+                "fingerprint with LiveRamp first: a server that shows another key gets nothing.",
                 "schema": _TEXT,
             },
             "private_key": {
                 "label": "Private key (PEM)",
-                "description": "Instead of a password.",
+                "description": "Instead of a password. Paste the whole text, BEGIN and END included.",
                 "schema": _SECRET,
             },
             "private_key_passphrase": {

@@ -1,19 +1,22 @@
-"""Real local servers for tests: OpenSSH as an SFTP receiver, each with keys, folder and log of its own."""
+"""Real local servers for tests: OpenSSH as an SFTP receiver, and PostgreSQL; each with a port and folder of its own."""
 
 from __future__ import annotations
 
 import getpass
 import json
 import os
+import shutil
 import signal
-import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import asyncssh
+
+from liveramp_provider.testing.standalone import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +57,7 @@ class OpenSshServer:
         key, host_key = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key(host_key_type)
         self.private_key = key.export_private_key().decode()
         self.host_key = public_text(host_key)
-        self.port = _free_port()
+        self.port = free_port()
         self._home = home
         self._log = home / "sshd.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,6 +133,61 @@ class OpenSshServer:
         ]
 
 
+class PostgresServer:
+    """Debian's PostgreSQL on 127.0.0.1, with an empty database ``airflow``; a context manager.
+
+    It runs as the user ``postgres`` where the tests run as root, which PostgreSQL refuses; its data is gone afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"postgresql+psycopg2://airflow@127.0.0.1:{self.port}/airflow"
+        self._programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        self._account = "postgres" if os.geteuid() == 0 else None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._data = Path(tempfile.mkdtemp(prefix="liveramp-postgres-"))
+        if self._account:
+            shutil.chown(self._data, self._account)
+        self._run("initdb", "--username=airflow", "--auth=trust", "--no-sync", "--pgdata=.")
+        # Nothing here has to survive a power cut.
+        options = [f"-c{option}" for option in ("fsync=off", "synchronous_commit=off", "listen_addresses=127.0.0.1")]
+        options += [f"-cport={self.port}", f"-cunix_socket_directories={self._data}"]
+        log = (self._data / "log").open("wb")
+        self._process = subprocess.Popen(
+            [self._programs / "postgres", "-D", ".", *options],
+            cwd=self._data,
+            user=self._account,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+        ready = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        wait_until(lambda: subprocess.run(ready).returncode == 0, "PostgreSQL to answer")
+        self._run("createdb", *self._address, "airflow")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # a fast shutdown: sessions are cut
+            self._process.wait()
+        shutil.rmtree(self._data)
+
+    def dump(self) -> bytes:
+        """All that the database holds, as text."""
+        return self._run("pg_dump", *self._address, "airflow")
+
+    @property
+    def _address(self) -> list[str]:
+        return ["--host=127.0.0.1", f"--port={self.port}", "--username=airflow"]
+
+    def _run(self, program: str, *arguments: str) -> bytes:
+        command = [self._programs / program, *arguments]
+        done = subprocess.run(command, cwd=self._data, user=self._account, check=True, stdout=subprocess.PIPE)
+        return done.stdout
+
+
 def public_text(key: asyncssh.SSHKey) -> str:
     """The public half of `key` as ``<type> <base64>``, the form of the ``host_key`` extra."""
     return " ".join(key.export_public_key().decode().split()[:2])
@@ -138,13 +196,6 @@ def public_text(key: asyncssh.SSHKey) -> str:
 def _private(path: Path, content: bytes) -> None:
     path.touch(mode=0o600)
     path.write_bytes(content)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _descendants(pid: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
-from liveramp_provider.core.errors import ConnectionConfigError
+from liveramp_provider.core.errors import ConnectionConfigError, LiveRampError
 
 if TYPE_CHECKING:
     from liveramp_provider.core.transports.sftp import SftpEndpoint, SftpTransport
@@ -44,20 +44,38 @@ class LiveRampHook(BaseHook):
 
         return SftpTransport(self.endpoint())
 
+    def test_connection(self) -> tuple[bool, str]:
+        """Log in, verify the host key, look at the login's start folder; changes nothing.
+
+        Whether the folder to deliver to exists is the audience file's matter: preflight looks.
+
+        :returns: Whether that worked, and a sentence for a person: Airflow's *Test* button shows it.
+        """
+        try:
+            endpoint = self.endpoint()
+            self.transport().check(".")
+        except LiveRampError as error:
+            # Airflow tests a copy of the connection under a random name.
+            return False, str(error).replace(f"connection {self.liveramp_conn_id}", "this connection")
+        return True, (
+            f"Logged in to {endpoint.host}:{endpoint.port} as {endpoint.username}, and SFTP answers. "
+            f"{_trusted_by(endpoint)} Nothing was changed."
+        )
+
     def endpoint(self) -> SftpEndpoint:
         """Server, login and trusted host key of the connection.
 
         :raises ConnectionConfigError: As in :meth:`transport`.
         """
-        from airflow.providers.sftp.hooks.sftp import SFTPHook
         from paramiko import SSHException  # type: ignore[import-untyped]  # ships no types
 
         from liveramp_provider.core.transports.sftp import SftpEndpoint
+        from liveramp_provider.hooks.sftp_settings import SftpSettings
 
         name = self.liveramp_conn_id
         try:
-            extra = self.get_connection(name).extra_dejson
-            settings = SFTPHook(ssh_conn_id=name)
+            extra = SftpSettings.get_connection(name).extra_dejson
+            settings = SftpSettings(ssh_conn_id=name)
         except AirflowNotFoundException:
             raise ConnectionConfigError(f"there is no connection {name}. Add it under Admin → Connections.") from None
         except (AirflowException, SSHException, ValueError) as error:
@@ -78,6 +96,14 @@ class LiveRampHook(BaseHook):
             host_keys=(f"{host_key.get_name()} {host_key.get_base64()}",) if host_key else (),
             known_hosts="" if host_key else _known_hosts(extra.get("known_hosts"), name),
         )
+
+
+def _trusted_by(endpoint: SftpEndpoint) -> str:
+    from asyncssh import import_public_key
+
+    if not endpoint.host_keys:
+        return f"The host key is one of {endpoint.known_hosts}."
+    return f"The host key is the pinned one ({import_public_key(endpoint.host_keys[0]).get_fingerprint()})."
 
 
 def _private_key(text: str | None, key_file: str | None, conn_id: str) -> str:

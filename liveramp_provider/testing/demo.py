@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,73 +19,23 @@ from rich.console import Console
 from rich.table import Table
 
 from liveramp_provider.core.artifacts import Membership, SealedFile
-from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.ledger import Delivery, Ledger, delivery_id
 from liveramp_provider.core.staging import load
+from liveramp_provider.core.transports.sftp import EVIDENCE
 from liveramp_provider.report import adds_up, membership_table, waterfall_table
-from liveramp_provider.testing.box import LiveRampBox
-from liveramp_provider.testing.values import LiveRampAudience
+from liveramp_provider.testing.installation import DAG_ID, Installation, InstallationInUseError
 from liveramp_provider.testing.warehouse import make_warehouse
 
 if TYPE_CHECKING:
     from liveramp_provider.core.audience import Audience
     from liveramp_provider.core.staging import Artifact
+    from liveramp_provider.testing.box import LiveRampBox
     from liveramp_provider.testing.values import ReceivedFile
 
 out = Console(highlight=False)
 
 _OUR_LOG_LINE = re.compile(r"\] (?P<message>(preflight|extract|enrich|build|deliver): .*?)\s+\[liveramp_provider\.")
 _RAISED = re.compile(r"[a-z_.]+\.\w+(Error|Exception): (?P<message>.*)")
-_EVIDENCE = {
-    "E3": "size read back on the open file; close and rename acknowledged",
-    "E4": "close and rename acknowledged; the server tells no sizes",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """The demo's folder, and what lies where in it."""
-
-    home: Path
-    dags: Path
-
-    @property
-    def warehouse(self) -> Path:
-        """The sample warehouse, SQLite."""
-        return self.home / "warehouse.db"
-
-    @property
-    def log(self) -> Path:
-        """All that Airflow printed in the last run."""
-        return self.home / "airflow.log"
-
-    @property
-    def own_dags(self) -> Path:
-        """A copy of the DAGs whose audience file pins the box's key, as yours will pin LiveRamp's."""
-        return self.home / "dags"
-
-    def audience(self) -> Audience:
-        """The audience of the copy."""
-        return load_audience(self.own_dags / "audiences" / "high_value_customers.yaml")
-
-    def pin(self, box: LiveRampBox) -> None:
-        """Make the copy."""
-        shutil.rmtree(self.own_dags, ignore_errors=True)
-        shutil.copytree(self.dags, self.own_dags, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in (self.own_dags / "audiences").glob("*.yaml"):
-            file.write_text(re.sub(r"recipient: [0-9A-F]{40}", f"recipient: {box.pgp_fingerprint}", file.read_text()))
-        (self.own_dags / "audiences" / "keys" / "liveramp.asc").write_text(box.pgp_public_key)
-
-    def environment(self, box: LiveRampBox) -> dict[str, str]:
-        """Airflow with a metadata database of its own, and the two connections the audience file names."""
-        return os.environ | {
-            "AIRFLOW_HOME": str(self.home / "airflow"),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.own_dags),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__LIVERAMP__HOME": str(self.home / "liveramp"),
-            "AIRFLOW_CONN_WAREHOUSE": f'{{"conn_type": "sqlite", "host": "{self.warehouse}"}}',
-            "AIRFLOW_CONN_LIVERAMP_DEFAULT": box.connection_json(),
-        }
 
 
 def main(
@@ -97,53 +45,38 @@ def main(
 ) -> None:
     """Deliver one day of the sample audience and check what arrived; exits 1 on any mismatch."""
     os.umask(0o077)
-    demo = Demo(home.absolute(), dags.absolute())
-    demo.home.mkdir(exist_ok=True)
-    audience = load_audience(demo.dags / "audiences" / "high_value_customers.yaml")
-    with LiveRampBox(demo.home / "box", audiences=_liveramp_audiences(audience)) as box:
-        before = len(box.files())
-        problems = _deliver(demo, box, day.date()) or _report(demo, box, day.date(), sent=len(box.files()) - before)
+    demo = Installation(home.absolute(), dags.absolute())
+    try:
+        with demo.receiver() as box:
+            before = len(box.files())
+            problems = _deliver(demo, box, day.date()) or _report(demo, box, day.date(), sent=len(box.files()) - before)
+    except InstallationInUseError as error:
+        problems = [str(error)]
     for problem in problems:
         out.print(f"✗ {problem}", style="bold red")
     raise typer.Exit(1 if problems else 0)
 
 
-def _liveramp_audiences(audience: Audience) -> list[LiveRampAudience]:
-    """What LiveRamp's support would have set up for `audience`."""
-    return [
-        LiveRampAudience(
-            name=f"{audience.name}-{file.slot}",
-            folder=destination.path,
-            filename=rf"{destination.org}_{audience.id}-{file.slot}_\d{{4}}-\d\d-\d\d\.csv.*",
-            kind="known" if file.slot == "PII" else "pseudonymous",
-            update_method=destination.update_method,
-        )
-        for destination in audience.destinations
-        for file in destination.files
-    ]
-
-
-def _deliver(demo: Demo, box: LiveRampBox, day: date) -> list[str]:
+def _deliver(demo: Installation, box: LiveRampBox, day: date) -> list[str]:
     """Run the DAG of one day through Airflow; returns what went wrong."""
     _step(f"LiveRamp in a box listens on {box.host}:{box.port}; its PGP key is {box.pgp_fingerprint[-16:]}")
     make_warehouse(demo.warehouse, day=day)
     _step(f"The sample warehouse has 20,000 invented customers of {day}")
-    demo.pin(box)
     environment = demo.environment(box)
     demo.log.unlink(missing_ok=True)
-    if not (demo.home / "airflow" / "airflow.db").exists():
+    if not (demo.airflow / "airflow.db").exists():
         with out.status("Airflow makes its metadata database (first run only) …"):
             failed = _airflow(demo, environment, "db", "migrate")
         if failed:
             return [f"airflow db migrate failed; see {demo.log}"]
         _step("Airflow has its metadata database")
-    with out.status(f"Airflow runs high_value_customers for {day} …"):
+    with out.status(f"Airflow runs {DAG_ID} for {day} …"):
         conf = f'{{"snapshot_date": "{day}"}}'
-        failed = _airflow(demo, environment, "dags", "test", "high_value_customers", "--conf", conf)
+        failed = _airflow(demo, environment, "dags", "test", DAG_ID, "--conf", conf)
     return [f"the DAG failed; see {demo.log}"] if failed else []
 
 
-def _airflow(demo: Demo, environment: dict[str, str], *arguments: str) -> bool:
+def _airflow(demo: Installation, environment: dict[str, str], *arguments: str) -> bool:
     """Run an Airflow command, show what our tasks say, keep the rest in the log; returns whether it failed."""
     command = [sys.executable, "-m", "airflow", *arguments]
     with demo.log.open("a") as log:
@@ -164,7 +97,7 @@ def _step(message: str) -> None:
     out.print(f"[green]✓[/] {time.strftime('%H:%M:%S')}  {message}", soft_wrap=True)
 
 
-def _report(demo: Demo, box: LiveRampBox, day: date, *, sent: int) -> list[str]:
+def _report(demo: Installation, box: LiveRampBox, day: date, *, sent: int) -> list[str]:
     """Show what was delivered and what LiveRamp holds; returns every mismatch between the two."""
     audience = demo.audience()
     pairs = [_delivered(demo, audience, day, file.slot) for file in audience.destinations[0].files]
@@ -176,7 +109,7 @@ def _report(demo: Demo, box: LiveRampBox, day: date, *, sent: int) -> list[str]:
         out.print(f"[bold]Already delivered: nothing was sent.[/] What {day} delivered earlier:")
     out.print(_sent_files(pairs))
     for grade in sorted({delivery.evidence for _, delivery in pairs}):
-        out.print(f"evidence {grade}: {_EVIDENCE[grade]}", style="dim")
+        out.print(f"evidence {grade}: {EVIDENCE[grade]}", style="dim")
     out.print()
     out.print(membership_table(_staged(demo, Membership, audience, day, "extract-*")))
     for file, _ in pairs:
@@ -191,7 +124,7 @@ def _report(demo: Demo, box: LiveRampBox, day: date, *, sent: int) -> list[str]:
     return problems
 
 
-def _delivered(demo: Demo, audience: Audience, day: date, slot: str) -> tuple[SealedFile, Delivery]:
+def _delivered(demo: Installation, audience: Audience, day: date, slot: str) -> tuple[SealedFile, Delivery]:
     """A delivered file by the ledger, and its sealed form by staging."""
     destination = audience.destinations[0].id
     key = delivery_id(destination=destination, audience=audience.id, slot=slot, day=day)
@@ -202,7 +135,7 @@ def _delivered(demo: Demo, audience: Audience, day: date, slot: str) -> tuple[Se
 
 
 def _staged(
-    demo: Demo, kind: type[Artifact], audience: Audience, day: date, stage: str, *, sha256: str = ""
+    demo: Installation, kind: type[Artifact], audience: Audience, day: date, stage: str, *, sha256: str = ""
 ) -> Artifact:
     """The sealed artefact of a stage; where a changed audience file has left several, the one with that digest."""
     places = (demo.home / "liveramp" / "staging" / audience.id / day.isoformat()).glob(stage)
@@ -262,7 +195,7 @@ def _segment_mismatches(box: LiveRampBox, audience: Audience, pairs: list[tuple[
     ]
 
 
-def _next_steps(demo: Demo, day: date) -> None:
+def _next_steps(demo: Installation, day: date) -> None:
     shown = Path(os.path.relpath(demo.home))
     out.print()
     out.print("[bold]Try next[/]")

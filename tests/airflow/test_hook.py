@@ -174,3 +174,34 @@ def test_secrets_stay_secret(hook: Connect, caplog: pytest.LogCaptureFixture) ->
     assert not any(
         secret in said for secret in ("sesame", "abracadabra", "PRIVATE KEY", *LOCKED_KEY.splitlines()[1:-1])
     )
+
+
+KEY_FORMS = {
+    "openssh": PRIVATE_KEY,
+    "openssh, locked": LOCKED_KEY,
+    "pem, locked": asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+    .export_private_key("pkcs1-pem", "abracadabra")
+    .decode(),
+}
+LOST_LINES = {
+    "pasted": lambda text: text.strip().replace("\n", " "),
+    "typed by a program": lambda text: text.strip().replace("\n", ""),
+    "spelled": lambda text: text.replace("\n", "\\n"),
+    "spelled in Windows": lambda text: text.replace("\n", "\\r\\n"),
+}
+
+
+@pytest.mark.parametrize("lose_lines", LOST_LINES.values(), ids=LOST_LINES.keys())
+@pytest.mark.parametrize("key", KEY_FORMS.values(), ids=KEY_FORMS.keys())
+def test_private_key_without_line_breaks(key: str, lose_lines: Callable[[str], str], hook: Connect) -> None:
+    """A private key whose line breaks a form took away, or a variable spells, is the same key."""
+    passphrase = "" if key == PRIVATE_KEY else "abracadabra"
+    endpoint = hook(extra={"private_key": lose_lines(key), "private_key_passphrase": passphrase}).endpoint()
+    read, given = (asyncssh.import_private_key(text, passphrase or None) for text in (endpoint.private_key, key))
+    assert read.export_private_key("pkcs8-pem") == given.export_private_key("pkcs8-pem")
+
+
+def test_host_key_as_scanned(hook: Connect) -> None:
+    """The whole line that ssh-keyscan prints, with the host in front, pins the key."""
+    for line in (f"files.example.com {HOST_KEY}", f"[files.example.com]:2222 {HOST_KEY}"):
+        assert hook(extra={"host_key": line}).endpoint().host_keys == (HOST_KEY,)

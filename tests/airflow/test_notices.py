@@ -17,8 +17,8 @@ from liveramp_provider.notifications.channels import async_send, send
 from liveramp_provider.notifications.late import LateNotifier
 from liveramp_provider.notifications.notice import FileState, Notice, TaskState
 from liveramp_provider.notifications.watched import Watched
+from liveramp_provider.testing.standalone import free_port
 from tests.deliveries import sealed_file
-from tests.running.airflow import free_port
 from tests.running.inboxes import HookBox, MailBox
 
 if TYPE_CHECKING:

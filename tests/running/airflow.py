@@ -1,118 +1,54 @@
-"""A running Airflow: scheduler, DAG processor, triggerer and API server as real processes on 127.0.0.1."""
+"""A running Airflow, asked and told through its REST API and its command line."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-from urllib.error import URLError
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from urllib.request import Request, urlopen
+
+import httpx
+
+from liveramp_provider.testing.standalone import USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+    from liveramp_provider.testing.standalone import Standalone
+
 _FINISHED = ("success", "failed")
-_START_S = 180
 _PATIENCE_S = 400
 
 
+@dataclass(frozen=True)
 class RunningAirflow:
-    """An installation of its own, with a metadata database in SQLite; a context manager.
+    """Scheduler, DAG processor, triggerer and API server, each a process.
 
-    Everybody is an administrator, so the REST API needs no password.
+    :param environment: Where Airflow's commands find the same installation.
     """
 
-    def __init__(self, home: Path, *, dags: Path, environment: Mapping[str, str]) -> None:
-        """Choose a port; nothing runs yet.
+    standalone: Standalone
+    environment: Mapping[str, str]
 
-        :param environment: Connections and settings beside those that make an installation.
-        """
-        self.home = home
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._token = ""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        self._environment = {
-            **inherited,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-            **environment,
-        }
-
-    def __enter__(self) -> Self:
-        self.home.mkdir(parents=True)
-        try:
-            self.cli("db", "migrate")
-            for component in _COMPONENTS:
-                log = (self.home / f"{component}.log").open("wb")
-                # A session of its own: what it starts can be stopped with it.
-                self._processes[component] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", component],
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-                log.close()
-            self.wait_for(self._is_healthy, "Airflow to be healthy", patience_s=_START_S)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in self._processes.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    @property
+    def url(self) -> str:
+        return self.standalone.url
 
     def cli(self, *arguments: str) -> str:
         """What an ``airflow`` command prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments], env=self._environment, capture_output=True, text=True
-        )
+        command = [sys.executable, "-m", "airflow", *arguments]
+        done = subprocess.run(command, env=dict(self.environment), capture_output=True, text=True)
         assert done.returncode == 0, f"airflow {' '.join(arguments)}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The answer of the REST API; `path` begins with the API's, such as ``/api/v2/dags``."""
-        request = Request(  # noqa: S310 - our own server
-            f"{self.url}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._bearer()}"},
-        )
-        with urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
-            content = answer.read()
-        return json.loads(content) if content else None
+        answer = self._api.request(method, path, json=body)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
 
     def unpause(self, dag_id: str) -> None:
         """Switch the DAG on, as soon as the DAG processor has found it."""
@@ -167,45 +103,25 @@ class RunningAirflow:
         lines = self.ask("GET", path)["content"]
         return "\n".join(f"{line['event']} {line.get('error_detail', '')}" for line in lines)
 
-    def wait_for(self, condition: Callable[[], object], what: str, *, patience_s: float = _PATIENCE_S) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
         """Return as soon as `condition` holds.
 
-        :raises TimeoutError: It does not come to hold; the message has the ends of the components' logs.
+        :raises TimeoutError: It does not come to hold; the message has the end of Airflow's log.
+        :raises ComponentDiedError: A component of Airflow ended.
         """
-        patience = time.monotonic() + patience_s
+        patience = time.monotonic() + _PATIENCE_S
         while not condition():
-            ended = [name for name, process in self._processes.items() if process.poll() is not None]
-            if ended or time.monotonic() > patience:
-                raise TimeoutError(f"waited for {what}; ended: {ended}\n{self._ends_of_logs()}")
+            self.standalone.check()
+            if time.monotonic() > patience:
+                raise TimeoutError(f"waited for {what}\n{self.standalone.last_lines()}")
             time.sleep(0.5)
 
-    def _is_healthy(self) -> bool:
-        try:
-            with urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310 - our own server
-                health = json.loads(answer.read())
-        except (URLError, OSError):
-            return False
-        return all(health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor", "triggerer"))
-
     def _dag_ids(self) -> list[str]:
-        errors = self.ask("GET", "/api/v2/importErrors")["import_errors"]
-        assert errors == []
+        assert self.ask("GET", "/api/v2/importErrors")["import_errors"] == []
         return [dag["dag_id"] for dag in self.ask("GET", "/api/v2/dags?limit=100")["dags"]]
 
-    def _bearer(self) -> str:
-        if not self._token:
-            with urlopen(f"{self.url}/auth/token", timeout=30) as answer:  # noqa: S310 - our own server
-                self._token = json.loads(answer.read())["access_token"]
-        return self._token
-
-    def _ends_of_logs(self) -> str:
-        logs = [(path.name, path.read_text(errors="replace")[-1500:]) for path in sorted(self.home.glob("*.log"))]
-        return "\n".join(f"--- {name}\n{end}" for name, end in logs)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    @cached_property
+    def _api(self) -> httpx.Client:
+        login = {"username": USER, "password": self.standalone.password()}
+        token = httpx.post(f"{self.url}/auth/token", json=login, timeout=60).json()["access_token"]
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from liveramp_provider.testing import LiveRampAudience, LiveRampBox
-from tests.running.airflow import RunningAirflow, free_port
+from liveramp_provider.testing.standalone import Standalone, free_port
+from tests.running.airflow import RunningAirflow
 from tests.running.inboxes import HookBox, MailBox
+from tests.servers import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +97,7 @@ class World:
     """Airflow, the receiver, the warehouse, and the people who are told."""
 
     airflow: RunningAirflow
+    metadata: PostgresServer
     box: LiveRampBox
     unsteady_box: LiveRampBox
     warehouse: Path
@@ -132,16 +136,39 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         box = stack.enter_context(_box(home / "box"))
         unsteady = stack.enter_context(_box(home / "unsteady box"))
         connections = _connections(box, unsteady, warehouse=warehouse, mail=mail, hooks=hooks)
-        environment = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()}
-        environment["AIRFLOW__LIVERAMP__HOME"] = str(home / "liveramp")
-        airflow = stack.enter_context(RunningAirflow(home / "airflow", dags=dags, environment=environment))
-        made = World(airflow=airflow, box=box, unsteady_box=unsteady, warehouse=warehouse, mail=mail, hooks=hooks)
+        postgres = stack.enter_context(PostgresServer())
+        environment = _environment(home, connections, dags=dags, database=postgres.url)
+        standalone = stack.enter_context(Standalone(environment, port=free_port(), log=home / "airflow.log"))
+        airflow = RunningAirflow(standalone, environment)
+        airflow.wait_for(lambda: standalone.is_ready("late"), "Airflow to be ready")
+        made = World(
+            airflow=airflow,
+            metadata=postgres,
+            box=box,
+            unsteady_box=unsteady,
+            warehouse=warehouse,
+            mail=mail,
+            hooks=hooks,
+        )
         # A scheduled run begins as soon as its DAG is switched on.
         for audience in SCHEDULED:
             made.write(audience, yesterday("Asia/Tokyo"), yesterday("America/New_York"))
         for audience in AUDIENCES:
             airflow.unpause(audience)
         yield made
+
+
+def _environment(home: Path, connections: dict[str, Any], *, dags: Path, database: str) -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return {
+        **others,
+        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LIVERAMP__HOME": str(home / "liveramp"),
+    }
 
 
 def _warehouse(path: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiosmtpd.controller import Controller
 
-from tests.running.airflow import free_port
+from liveramp_provider.testing.standalone import free_port
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

@@ -208,11 +208,15 @@ def test_a_trial_run_of_a_dag_with_a_deadline_ends_well(world: World) -> None:
 def test_no_personal_data_anywhere(world: World) -> None:
     """Logs of tasks and components, metadata database, ledger and notices hold nothing of the canary."""
     traces = [CANARY.encode(), hashlib.sha256(CANARY.encode()).hexdigest().encode()]
-    searched = [path for path in (world.home / "airflow").rglob("*") if path.is_file()]
+    searched = [world.home / "airflow.log"]
+    searched += [path for path in (world.home / "airflow").rglob("*") if path.is_file()]
     searched += list((world.home / "liveramp").glob("ledger.sqlite*"))
     told = [mail.as_bytes() for mail in world.mail.mails] + [repr(post).encode() for post in world.hooks.posts]
 
+    metadata = world.metadata.dump()
+
     assert len(searched) > 50
     assert told
+    assert b"one_day_in_tokyo" in metadata
     assert [path for path in searched for trace in traces if trace in path.read_bytes()] == []
-    assert [message for message in told for trace in traces if trace in message] == []
+    assert [message for message in [*told, metadata] for trace in traces if trace in message] == []

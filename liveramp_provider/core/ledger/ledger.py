@@ -117,7 +117,7 @@ class Ledger:
         if found.state is State.IN_DOUBT:
             raise in_doubt(found, "an earlier run could not find out")
         if found.lease_until > now and found.holder != holder:
-            raise DeliveryBusyError(f"{found.name} is being delivered by {found.holder}. It is tried again.")
+            raise DeliveryBusyError(f"{found.name} is being delivered by {found.holder}. A task tries it again.")
         # What is at the receiver under a temporary name already stays what it is; before that, the newest file counts.
         facts = _facts(file, folder) if found.state in _NOTHING_AT_RECEIVER else {}
         taken = self._compare_and_set(
@@ -129,7 +129,7 @@ class Ledger:
             **facts,
         )
         if taken is None:
-            raise DeliveryBusyError(f"{found.name} was taken by another worker just now. It is tried again.")
+            raise DeliveryBusyError(f"{found.name} was taken by another worker just now. A task tries it again.")
         return Claim(self, taken)
 
     def advance(self, held: Delivery, **changes: Any) -> Delivery:
@@ -163,7 +163,7 @@ class Ledger:
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.IntegrityError:
-            raise DeliveryBusyError("another worker began the same delivery just now. It is tried again.") from None
+            raise DeliveryBusyError("another worker began the same delivery just now. A task tries it again.") from None
         except sa.exc.SQLAlchemyError as error:
             # The driver's words, never the statement's values.
             reason = getattr(error, "orig", None) or type(error).__name__

@@ -92,7 +92,7 @@ def _translated(error: sa.exc.SQLAlchemyError, *, label: str, answered: bool) ->
     # SQLite calls a missing table an operational error too, as it does a disk that is gone.
     refused = getattr(cause, "sqlite_errorname", "") == "SQLITE_ERROR" and not answered
     if isinstance(error, sa.exc.OperationalError | sa.exc.TimeoutError) and not refused:
-        return SourceUnavailableError(f"{label} failed ({type(cause).__name__}). It is tried again.")
+        return SourceUnavailableError(f"{label} failed ({type(cause).__name__}). A task tries it again.")
     return SourceError(f"{label} refused the query ({type(cause).__name__}). Run it by hand to see why.")
 
 

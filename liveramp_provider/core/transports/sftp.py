@@ -144,7 +144,7 @@ class SftpTransport:
         finally:
             await _within(remote.close())
         if size is not None and size != due:
-            raise TransportError(f"{self._where} keeps {size:,} of {due:,} bytes. It is sent again.")
+            raise TransportError(f"{self._where} keeps {size:,} of {due:,} bytes. A task sends it again.")
         return "E4" if size is None else "E3"
 
     async def _rename(self, client: asyncssh.SFTPClient, claim: Claim) -> None:
@@ -250,7 +250,7 @@ class SftpTransport:
             ) from None
         except (asyncssh.Error, OSError) as error:
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise TransportError(f"{self._where}: {reason}. It is tried again.") from None
+            raise TransportError(f"{self._where}: {reason}. A task tries it again.") from None
 
 
 async def _within(operation: Awaitable[_Result]) -> _Result:
