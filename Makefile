@@ -18,7 +18,7 @@ up: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.up --port $(PORT)
 
 test: packages .venv/installed check
-	$(BIN)/pytest --numprocesses 2 --dist loadscope
+	$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder tests/running tests
 
 check: .venv/installed
 	$(BIN)/ruff check -q

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.sdk import DAG
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from liveramp_provider.core.ledger import Health, Ledger, State
 from liveramp_provider.notifications.channels import async_send, send
 from liveramp_provider.notifications.late import LateNotifier
 from liveramp_provider.notifications.notice import FileState, Notice, TaskState
+from liveramp_provider.notifications.outcome import OutcomeNotifier
 from liveramp_provider.notifications.watched import Watched
 from liveramp_provider.testing.standalone import free_port
 from tests.deliveries import sealed_file
@@ -154,7 +157,7 @@ def test_a_dead_channel_does_not_silence_the_others(
     assert (len(mail.mails), len(hooks.posted("/hook"))) == (1, 1)
 
 
-# The deadline.
+# The end of a run.
 
 
 def deliver(ledger: Ledger, file: SealedFile) -> None:
@@ -163,6 +166,66 @@ def deliver(ledger: Ledger, file: SealedFile) -> None:
     for state in (State.UPLOADING, State.VERIFIED, State.INTENT):
         claim.advance(state)
     claim.advance(State.COMMITTED, committed_at=datetime.now(UTC))
+
+
+def ended_well(day: date) -> None:
+    """What the DAG processor does when a run of the day has succeeded."""
+    context = {"dag": DAG("vip"), "run_id": "scheduled__x", "partition_key": day.isoformat(), "params": {}}
+    OutcomeNotifier(WATCHED, delivered=True).notify(context)
+
+
+def test_recovery_is_told_once(
+    inboxes: tuple[MailBox, HookBox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first delivery after trouble is told with its counts, the next ones are not, and an older day never is."""
+    monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(tmp_path))
+    ledger = Ledger.in_file(tmp_path / "ledger.sqlite")
+    ledger.note_health(Health(audience="vip", day=DAY - timedelta(days=1), trouble="extract", since=DAY))
+    deliver(ledger, sealed_file(tmp_path / "PII", audience="vip", name="PII"))
+    ledger.claim(sealed_file(tmp_path / "D", audience="vip", slot="D", name="D"), folder="/uploads", holder="test")
+
+    for day in (DAY - timedelta(days=2), DAY, DAY, DAY + timedelta(days=1)):
+        ended_well(day)
+
+    mail, hooks = inboxes
+    assert mail.subjects() == ["LiveRamp: Very important, 2026-11-20: recovered"]
+    (post,) = hooks.posted("/hook")
+    assert [file["words"] for file in post["files"]] == [
+        "delivered: 30 rows of 30 members",
+        "not delivered; LiveRamp holds nothing of it",
+    ]
+    assert ledger.health("vip").day == DAY + timedelta(days=1)
+
+
+def test_a_notice_that_reached_nobody_is_sent_again(
+    inboxes: tuple[MailBox, HookBox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Health is noted when the notice is out; one that failed is the next run's to send."""
+    monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(tmp_path))
+    ledger = Ledger.in_file(tmp_path / "ledger.sqlite")
+    ledger.note_health(Health(audience="vip", day=DAY, trouble="extract", since=DAY))
+    there = {name: os.environ[f"AIRFLOW_CONN_{name}"] for name in ("MAIL", "SLACK", "WEBHOOK")}
+    for name in there:
+        monkeypatch.delenv(f"AIRFLOW_CONN_{name}")
+
+    with pytest.raises(ExceptionGroup):
+        ended_well(DAY)
+    for name, connection in there.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", connection)
+    ended_well(DAY)
+
+    mail, _ = inboxes
+    assert mail.subjects() == ["LiveRamp: Very important, 2026-11-20: recovered"]
+
+
+def test_a_run_without_a_day_is_no_news(inboxes: tuple[MailBox, HookBox], tmp_path: Path) -> None:
+    """Who triggered it reads why; nobody else is told."""
+    OutcomeNotifier(WATCHED, delivered=False).notify({"dag": DAG("vip"), "run_id": "manual__x", "params": {}})
+    mail, hooks = inboxes
+    assert (mail.mails, hooks.posts) == ([], [])
+
+
+# The deadline.
 
 
 def test_a_deadline_is_silent_when_every_file_is_delivered(

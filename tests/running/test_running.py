@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 AUTUMN = ["2026-10-31", "2026-11-01", "2026-11-02"]
 SPRING = ["2026-03-07", "2026-03-08", "2026-03-09"]
+UNWRITTEN = "2026-11-10"
 NOVEMBER = ["2026-11-09", "2026-11-10", "2026-11-11"]
 
 
@@ -23,6 +24,7 @@ def backfills(world: World) -> None:
     for audience, days in {"spring": SPRING, "tokyo": NOVEMBER, "one_day": NOVEMBER[:1]}.items():
         world.write(audience, *days)
         world.airflow.backfill(audience, days[0], days[-1])
+    world.airflow.backfill("unwritten", UNWRITTEN, UNWRITTEN)
     for audience, days in {"autumn": AUTUMN, "one_day_in_tokyo": NOVEMBER[:1]}.items():
         world.write(audience, *days)
         world.airflow.cli("backfill", "create", "--dag-id", audience, "--from-date", days[0], "--to-date", days[-1])
@@ -76,18 +78,16 @@ def test_two_backfills_and_a_scheduled_run_of_one_day_send_one_file(world: World
 
 def test_a_failed_day_can_be_reprocessed(world: World) -> None:
     """A day that was not written yet fails and sends nothing; reprocessed when it is, it is delivered."""
-    day = "2026-11-10"
-    world.airflow.backfill("unwritten", day, day)
     world.airflow.wait_for_backfill("unwritten")
     assert [run["state"] for run in world.airflow.runs("unwritten")] == ["failed"]
     assert world.received("unwritten") == []
 
-    world.write("unwritten", day)
-    world.airflow.backfill("unwritten", day, day, reprocess="failed")
-    world.airflow.wait_for_backfill("unwritten")
+    world.write("unwritten", UNWRITTEN)
+    world.airflow.backfill("unwritten", UNWRITTEN, UNWRITTEN, reprocess="failed")
+    world.airflow.wait_for(lambda: len(world.airflow.runs("unwritten")) == 2, "the second run")
 
-    assert world.airflow.runs("unwritten")[-1]["state"] == "success"
-    assert world.received("unwritten") == [day]
+    assert world.airflow.finished_run("unwritten")["state"] == "success"
+    assert world.received("unwritten") == [UNWRITTEN]
 
 
 def test_a_run_without_a_day_says_what_to_type_where(world: World) -> None:
