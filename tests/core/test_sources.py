@@ -241,7 +241,10 @@ def test_no_connection(tmp_path: Path) -> None:
     """A warehouse that cannot be reached is tried again."""
     missing = sa.create_engine(f"sqlite:///{tmp_path}/no/such/folder/w.db")
     source = SqlSource(conn_id="warehouse", query="select 1 as id where :snapshot_date > ''", current=False)
-    with open_engine(EngineSettings(), tmp_path) as backend, pytest.raises(SourceUnavailableError, match="tried again"):
+    with (
+        open_engine(EngineSettings(), tmp_path) as backend,
+        pytest.raises(SourceUnavailableError, match="A task tries it again"),
+    ):
         reader_of(backend, tmp_path, missing).table(source, ["id"], label="membership")
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from liveramp_provider.testing import LiveRampAudience, LiveRampBox
 from liveramp_provider.testing.standalone import Standalone, free_port
-from tests.running.airflow import RunningAirflow
 from tests.running.inboxes import HookBox, MailBox
+from tests.running.running_airflow import RunningAirflow
 from tests.servers import PostgresServer
 
 if TYPE_CHECKING:
