@@ -243,7 +243,7 @@ def test_no_connection(tmp_path: Path) -> None:
     source = SqlSource(conn_id="warehouse", query="select 1 as id where :snapshot_date > ''", current=False)
     with (
         open_engine(EngineSettings(), tmp_path) as backend,
-        pytest.raises(SourceUnavailableError, match="A task tries it again"),
+        pytest.raises(SourceUnavailableError, match="tries it again"),
     ):
         reader_of(backend, tmp_path, missing).table(source, ["id"], label="membership")
 
