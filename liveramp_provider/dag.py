@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.errors import AudienceFileError
+from liveramp_provider.core.progress import duration
 from liveramp_provider.dag_docs import audience_doc, fault_doc
 from liveramp_provider.deadlines import ScheduledMoment
 from liveramp_provider.notifications.late import LateNotifier
@@ -72,34 +73,12 @@ def dag_of_file(path: Path) -> DAG:
 def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
     """The daily DAG of `audience`; the day it delivers is its partition key.
 
-    :param dag_arguments: Anything :class:`airflow.sdk.DAG` takes, to add to or replace what is set here.
+    :param dag_arguments: Anything :class:`airflow.sdk.DAG` takes, to replace what is set here; of the ``default_args``,
+        the owner stays unless it is named.
     """
-    zone = pendulum.timezone(audience.schedule.timezone)
-    arguments: dict[str, Any] = {
-        "dag_id": audience.id,
-        "dag_display_name": audience.name,
-        # The run at midnight after a day delivers that day.
-        "schedule": CronPartitionTimetable(
-            audience.schedule.cron, timezone=audience.schedule.timezone, run_offset=-1, key_format="%Y-%m-%d"
-        ),
-        "start_date": pendulum.datetime(*EPOCH, tz=zone),
-        "catchup": False,
-        "max_active_runs": 1,
-        "params": {
-            "snapshot_date": Param(
-                None,
-                type=["null", "string"],
-                format="date",
-                title="Snapshot date",
-                description="The day to deliver, when the run has no partition key.",
-            )
-        },
-        "default_args": {"owner": ", ".join(audience.owners) or "airflow"},
-        "tags": ["liveramp", *(f"liveramp:{destination.id}" for destination in audience.destinations)],
-        "doc_md": audience_doc(audience),
-        **_notices(audience),
-    }
-    with AudienceDag(**(arguments | dag_arguments)) as dag:
+    arguments = _arguments(audience) | dag_arguments
+    arguments["default_args"] = {"owner": ", ".join(audience.owners) or "airflow"} | arguments.get("default_args", {})
+    with AudienceDag(**arguments) as dag:
         preflight = LiveRampPreflightOperator(task_id="preflight", audience=audience)
         extract = LiveRampExtractOperator(task_id="extract", audience=audience)
         enrich = LiveRampEnrichOperator(task_id="enrich", audience=audience, membership=extract.output)
@@ -121,13 +100,41 @@ def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
     return dag
 
 
+def _arguments(audience: Audience) -> dict[str, Any]:
+    """What the audience makes of its DAG: when it runs, what can be typed, what its page says, and who is told."""
+    zone = pendulum.timezone(audience.schedule.timezone)
+    return {
+        "dag_id": audience.id,
+        "dag_display_name": audience.name,
+        # The run at midnight after a day delivers that day.
+        "schedule": CronPartitionTimetable(
+            audience.schedule.cron, timezone=audience.schedule.timezone, run_offset=-1, key_format="%Y-%m-%d"
+        ),
+        "start_date": pendulum.datetime(*EPOCH, tz=zone),
+        "catchup": False,
+        "max_active_runs": 1,
+        "params": {
+            "snapshot_date": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="Snapshot date",
+                description="The day to deliver, when the run has no partition key.",
+            )
+        },
+        "tags": ["liveramp", *(f"liveramp:{destination.id}" for destination in audience.destinations)],
+        "doc_md": audience_doc(audience),
+        **_notices(audience),
+    }
+
+
 def _notices(audience: Audience) -> dict[str, Any]:
     """The arguments of a DAG that say who is told what."""
     arguments: dict[str, Any] = {}
     watched = Watched.of(audience)
     if audience.deliver_by is not None:
         arguments["deadline"] = DeadlineAlert(
-            name=f"deliver by {audience.deliver_by}",
+            name=f"delivered within {duration(audience.deliver_by.total_seconds())}",
             reference=ScheduledMoment(),
             interval=audience.deliver_by,
             callback=AsyncCallback(LateNotifier, kwargs={"watched": watched.as_json()}),

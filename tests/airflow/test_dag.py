@@ -61,6 +61,15 @@ def test_arguments_replace_what_the_factory_sets() -> None:
     assert (dag.dag_id, dag.max_active_runs) == ("another_id", 3)
 
 
+def test_default_arguments_are_added_to_the_owner() -> None:
+    """Other retries do not cost the audience its owners."""
+    audience = load_audience(DAGS / "audiences" / "high_value_customers.yaml")
+
+    dag = audience_dag(audience, default_args={"retries": 2})
+
+    assert {(task.owner, task.retries) for task in dag.tasks} == {("crm@example.com", 2)}
+
+
 def test_documentation_of_the_dag() -> None:
     """The DAG's page names sources, folder, every column and the key, and shows no query."""
     doc = audience_dag(load_audience(DAGS / "audiences" / "high_value_customers.yaml")).doc_md or ""

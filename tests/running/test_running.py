@@ -19,12 +19,25 @@ NOVEMBER = ["2026-11-09", "2026-11-10", "2026-11-11"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def backfills(world: World) -> None:
-    """Begin what takes time at once, through both doors; the tests wait for it and look."""
+def _begun(world: World) -> None:
+    """Begin at once what takes time, through every door; the tests wait for it and look."""
     for audience, days in {"spring": SPRING, "tokyo": NOVEMBER, "one_day": NOVEMBER[:1]}.items():
         world.write(audience, *days)
         world.airflow.backfill(audience, days[0], days[-1])
     world.airflow.backfill("unwritten", UNWRITTEN, UNWRITTEN)
+    world.unsteady_box.cut_uploads(2)
+    world.write("unsteady", "2026-11-10")
+    # The runs of one DAG come one after the other.
+    world.write("ailing", "2026-11-12")
+    for audience, day in [
+        ("ailing", "2026-11-10"),
+        ("ailing", "2026-11-11"),
+        ("ailing", "2026-11-12"),
+        ("unsteady", "2026-11-10"),
+        ("impostor", "2026-11-10"),
+        ("without_a_day", None),
+    ]:
+        world.airflow.trigger(audience, day)
     for audience, days in {"autumn": AUTUMN, "one_day_in_tokyo": NOVEMBER[:1]}.items():
         world.write(audience, *days)
         world.airflow.cli("backfill", "create", "--dag-id", audience, "--from-date", days[0], "--to-date", days[-1])
@@ -92,7 +105,7 @@ def test_a_failed_day_can_be_reprocessed(world: World) -> None:
 
 def test_a_run_without_a_day_says_what_to_type_where(world: World) -> None:
     """Triggered without a day, the first task fails at its first try with the way out, and nothing is guessed."""
-    run = world.airflow.trigger("without_a_day", None)
+    run = world.airflow.finished_run("without_a_day")
 
     tasks = world.airflow.tasks(run)
     assert run["state"] == "failed"
@@ -108,10 +121,7 @@ def test_a_run_without_a_day_says_what_to_type_where(world: World) -> None:
 
 def test_a_server_that_breaks_off_twice_gets_the_file_at_the_third_try(world: World) -> None:
     """Airflow tries again what can pass by itself, and the receiver gets the file once."""
-    world.unsteady_box.cut_uploads(2)
-    world.write("unsteady", "2026-11-10")
-
-    run = world.airflow.trigger("unsteady", "2026-11-10")
+    run = world.airflow.finished_run("unsteady")
 
     delivery = world.airflow.tasks(run)["liveramp.deliver_PII"]
     assert (run["state"], delivery["try_number"]) == ("success", 3)
@@ -120,7 +130,7 @@ def test_a_server_that_breaks_off_twice_gets_the_file_at_the_third_try(world: Wo
 
 def test_an_unknown_host_key_is_not_tried_again(world: World) -> None:
     """What only a person can put right fails at the first try."""
-    run = world.airflow.trigger("impostor", "2026-11-10")
+    run = world.airflow.finished_run("impostor")
 
     preflight = world.airflow.tasks(run)["preflight"]
     assert (preflight["state"], preflight["try_number"]) == ("failed", 1)
@@ -169,7 +179,7 @@ def test_a_backfill_and_a_delivery_in_time_are_not_late(world: World) -> None:
     """A scheduled run has its deadline and keeps it; a run of a past day, backfilled or by hand, has none."""
     run = world.airflow.finished_run("in_time", run_type="scheduled")
     world.airflow.backfill("late", "2026-11-10", "2026-11-10")
-    world.airflow.ask("POST", "/api/v2/dags/late/dagRuns", {"logical_date": None, "partition_key": "2026-11-11"})
+    world.airflow.trigger("late", "2026-11-11")
 
     assert run["state"] == "success"
     assert subjects(world, "in_time") == []
@@ -180,10 +190,9 @@ def test_a_backfill_and_a_delivery_in_time_are_not_late(world: World) -> None:
 
 def test_people_are_told_once_that_it_fails_and_once_that_it_works(world: World) -> None:
     """The same failure on the next day is no news; the first delivery after it is."""
-    for day in ("2026-11-10", "2026-11-11"):
-        assert world.airflow.trigger("ailing", day)["state"] == "failed"
-    world.write("ailing", "2026-11-12")
-    assert world.airflow.trigger("ailing", "2026-11-12")["state"] == "success"
+    world.airflow.finished_run("ailing", partition_key="2026-11-12")
+    states = {run["partition_key"]: run["state"] for run in world.airflow.runs("ailing")}
+    assert states == {"2026-11-10": "failed", "2026-11-11": "failed", "2026-11-12": "success"}
     # The last channel of the file has the notice after the others.
     world.airflow.wait_for(lambda: len(webhooks(world, "ailing")) > 1, "the webhook")
 
