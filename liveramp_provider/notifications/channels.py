@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.audience import EmailChannel, SlackChannel, WebhookChannel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.sdk import BaseNotifier
 
@@ -23,29 +24,38 @@ def send(notice: Notice, channels: Sequence[Channel]) -> None:
 
     :raises ExceptionGroup: After all, with what failed.
     """
-    failures = []
+    failures: list[Exception] = []
     for channel in channels:
-        try:
+        with _attempt(notice, channel, failures):
             # Called without rendering: what a notice quotes is no template.
             _notifier(notice, channel).notify({})
-        except Exception as error:  # noqa: BLE001 - one dead channel must not silence the others
-            failures.append(_noted(error, channel))
-        else:
-            log.info("notice: %s, sent by %s through %s", notice.subject, channel.kind, channel.conn_id)
     _raise(failures)
 
 
 async def async_send(notice: Notice, channels: Sequence[Channel]) -> None:
     """As :func:`send`, for the triggerer."""
-    failures = []
+    failures: list[Exception] = []
     for channel in channels:
-        try:
+        with _attempt(notice, channel, failures):
             await _notifier(notice, channel).async_notify({})
-        except Exception as error:  # noqa: BLE001 - as above
-            failures.append(_noted(error, channel))
-        else:
-            log.info("notice: %s, sent by %s through %s", notice.subject, channel.kind, channel.conn_id)
     _raise(failures)
+
+
+@contextmanager
+def _attempt(notice: Notice, channel: Channel, failures: list[Exception]) -> Iterator[None]:
+    """One channel's turn; what goes wrong is kept for later, so that it does not silence the others."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - notifiers raise whatever their libraries do
+        error.add_note(f"notice by {channel.kind} through {channel.conn_id}")
+        failures.append(error)
+    else:
+        log.info("notice: %s, sent by %s through %s", notice.subject, channel.kind, channel.conn_id)
+
+
+def _raise(failures: list[Exception]) -> None:
+    if failures:
+        raise ExceptionGroup("a notice was not sent through every channel", failures)
 
 
 def _notifier(notice: Notice, channel: Channel) -> BaseNotifier:
@@ -64,13 +74,3 @@ def _notifier(notice: Notice, channel: Channel) -> BaseNotifier:
             from airflow.providers.http.notifications.http import HttpNotifier
 
             return HttpNotifier(http_conn_id=channel.conn_id, json=notice.payload())
-
-
-def _noted(error: Exception, channel: Channel) -> Exception:
-    error.add_note(f"notice by {channel.kind} through {channel.conn_id}")
-    return error
-
-
-def _raise(failures: list[Exception]) -> None:
-    if failures:
-        raise ExceptionGroup("a notice was not sent through every channel", failures)
