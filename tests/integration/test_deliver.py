@@ -238,7 +238,7 @@ def test_busy(delivering: Delivering, server: OpenSshServer) -> None:
     with pytest.raises(DeliveryBusyError, match="dag/run 1/deliver"):
         delivering.deliver(holder="dag/run 2/deliver")
     assert listing(delivering.folder) == {}
-    assert connections == server.log.count("Connection from") == 1
+    assert server.log[log:] == ""
 
 
 def upload_of(claim: Claim) -> Path:
@@ -285,7 +285,7 @@ def test_small_audience(delivering: Delivering, server: OpenSshServer) -> None:
         f"{NAME}: 24 unique members, and a file needs 25; it was not sent. LiveRamp holds nothing of it yet."
     )
     assert listing(delivering.folder) == {}
-    assert connections == server.log.count("Connection from") == 1
+    assert server.log[log:] == ""
 
 
 def test_small_audience_after_a_large_one(delivering: Delivering) -> None:
@@ -308,7 +308,7 @@ def test_broken_seal(change: bytes, delivering: Delivering, server: OpenSshServe
     log = len(server.log)
     with pytest.raises(SealBrokenError, match=f"{re.escape(NAME)}: the staged bytes are not those"):
         delivering.deliver()
-    assert connections == server.log.count("Connection from") == 1
+    assert server.log[log:] == ""
 
 
 def test_lost_file(delivering: Delivering) -> None:
@@ -327,7 +327,7 @@ def test_no_ledger_no_delivery(ruin: Callable[[Path], object], delivering: Deliv
     with pytest.raises(LedgerError):
         delivering.deliver()
     assert listing(delivering.folder) == {}
-    assert connections == server.log.count("Connection from") == 1
+    assert server.log[log:] == ""
 
 
 def test_ledger_lost_during_an_upload(delivering: Delivering, tmp_path: Path) -> None:
