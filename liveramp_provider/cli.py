@@ -1,7 +1,8 @@
-"""The ``liveramp`` command: check an audience file, look at a day's files or build them, without Airflow."""
+"""The ``liveramp`` command: audience files, a day's files and the ledger, without Airflow."""
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import re
@@ -24,6 +25,7 @@ from liveramp_provider.core.errors import (
     LiveRampError,
     SnapshotDayError,
 )
+from liveramp_provider.core.ledger import Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +51,17 @@ ConnectionOption = Annotated[
         metavar="ID=URL",
         help="Where a connection leads, as SQLAlchemy writes it; repeatable. "
         "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>.",
+    ),
+]
+
+LedgerOption = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        metavar="FOLDER",
+        envvar="AIRFLOW__LIVERAMP__HOME",
+        help="Folder of the Airflow installation (its setting home), where the ledger lies.",
+        show_default=False,
     ),
 ]
 
@@ -89,11 +102,8 @@ def run(
     connection: ConnectionOption = None,
 ) -> None:
     """Build one day's delivery files without Airflow and put them into a folder; sends nothing."""
-    try:
-        _run(file, day=_day(day), to=to, connect=_connect(connection or []))
-    except LiveRampError as error:
-        _print_error(error)
-        raise typer.Exit(1) from None
+    with _errors_in_one_line():
+        _run(file, day=_day(day, "--date"), to=to, connect=_connect(connection or []))
 
 
 def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
@@ -149,11 +159,8 @@ def preview(
     rows: Annotated[int, typer.Option(min=0, max=100, metavar="N", help="How many masked rows of a file to show.")] = 5,
 ) -> None:
     """Show what one day's files would be: names, counts, masked rows, what is new. Cannot send, and keeps nothing."""
-    try:
-        _preview(file, day=_day(day), connect=_connect(connection or []), home=home, rows=rows)
-    except LiveRampError as error:
-        _print_error(error)
-        raise typer.Exit(1) from None
+    with _errors_in_one_line():
+        _preview(file, day=_day(day, "--date"), connect=_connect(connection or []), home=home, rows=rows)
 
 
 def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows: int) -> None:
@@ -219,6 +226,68 @@ def _print_comparison(
     out.print(comparison_table(shown, comparison))
 
 
+@app.command("deliveries")
+def list_deliveries(
+    home: LedgerOption,
+    audience: Annotated[str | None, typer.Option(help="Only those of this audience.", show_default=False)] = None,
+    day: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only those of this snapshot day.", show_default=False)
+    ] = None,
+    state: Annotated[State | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
+) -> None:
+    """List what was delivered, is under way or is in doubt, newest day first."""
+    from liveramp_provider.core.ledger import recorded
+    from liveramp_provider.report import deliveries_table
+
+    with _errors_in_one_line():
+        ledger = _ledger_in(home)
+        found = recorded(ledger, audience=audience, day=_day(day, "--day") if day else None, state=state)
+    if not found:
+        out.print(f"  · no such delivery is recorded in {ledger}.", style="dim", markup=False, soft_wrap=True)
+        return
+    out.print(deliveries_table(found), soft_wrap=True)
+    if doubtful := sum(delivery.in_doubt for delivery in found):
+        way_out = "look at LiveRamp's Files page, then say what you saw with liveramp resolve"
+        out.print(f"  ! {doubtful} in doubt: {way_out}", style="yellow", markup=False, soft_wrap=True)
+
+
+@app.command("resolve")
+def resolve_delivery(
+    delivery: Annotated[str, typer.Argument(metavar="ID", help="Its id, or 8 or more characters from the beginning.")],
+    outcome: Annotated[
+        Outcome, typer.Option(help="Whether LiveRamp has the file. If not, its deliver task may be cleared to send it.")
+    ],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, in one line; no person's data.")],
+    home: LedgerOption,
+) -> None:
+    """Close a delivery in doubt after looking at LiveRamp's Files page. Sends nothing; who, when and why are kept."""
+    from liveramp_provider.core.ledger import Ledger, resolve
+
+    with _errors_in_one_line():
+        closed = resolve(Ledger.in_file(_ledger_in(home)), delivery, outcome, why=why, who=_who())
+    follows = {
+        Outcome.DELIVERED: "recorded as delivered; it is not sent again.",
+        Outcome.NOT_DELIVERED: "not delivered; clear its deliver task, and it is sent.",
+    }[outcome]
+    out.print(f"✓ {closed.name} ({closed.short_id}): {follows}", style="green", markup=False, soft_wrap=True)
+
+
+def _ledger_in(home: Path) -> Path:
+    from liveramp_provider.core.home import Home
+
+    ledger = Home(home).ledger
+    if not ledger.is_file():
+        raise ConfigError(f"{home} has no ledger.sqlite. Correct --home, or nothing was ever delivered from there.")
+    return ledger
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, users may have a number and no name
+        return f"uid {os.getuid()}"
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the audience file, for editors."""
@@ -252,6 +321,15 @@ def _staging_in(folder: Path, *, named_by: str) -> Iterator[Path]:
         raise ConfigError(f"{named_by} {folder}: {reason}. Name another folder.") from None
 
 
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except LiveRampError as error:
+        _print_error(error)
+        raise typer.Exit(1) from None
+
+
 def _print_error(error: LiveRampError) -> None:
     errors.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
 
@@ -261,11 +339,11 @@ def _print_warnings(audience: Audience) -> None:
         out.print(f"  ! {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _day(written: str) -> date:
+def _day(written: str, option: str) -> date:
     try:
         return parse_day(written)
     except ValueError:
-        raise SnapshotDayError("--date is not a day of the form YYYY-MM-DD, such as 2026-11-20.") from None
+        raise SnapshotDayError(f"{option} is not a day of the form YYYY-MM-DD, such as 2026-11-20.") from None
 
 
 def _connect(options: list[str]) -> Connect:

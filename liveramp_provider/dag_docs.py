@@ -25,7 +25,15 @@ from liveramp_provider.core.progress import duration
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from liveramp_provider.core.audience import Audience, Channel, Column, DeliveryFile, Destination, Source
+    from liveramp_provider.core.audience import (
+        Audience,
+        Channel,
+        Column,
+        DeliveryFile,
+        Destination,
+        Source,
+        Suppression,
+    )
 
 #: What follows on which kind of error, in the order of a task's page.
 _REACTIONS = {
@@ -48,6 +56,7 @@ def audience_doc(audience: Audience) -> str:
     for source in audience.trait_sources:
         traits = _codes(trait.name for trait in source.traits)
         blocks.append(f"**Traits** {traits} by {_code(source.key)} from {_source(source.source)}.")
+    blocks += [_opt_outs(audience.suppression)] if audience.suppression else []
     for destination in audience.destinations:
         blocks += [f"## {_text(destination.id)}", _how_sent(destination)]
         blocks += [_columns(file) for file in destination.files]
@@ -119,17 +128,26 @@ def enrich_doc(audience: Audience) -> str:
     )
 
 
-def build_doc(destination: Destination) -> str:
-    """Markdown: the files of a destination, their columns and limits."""
+def build_doc(destination: Destination, suppression: Suppression | None = None) -> str:
+    """Markdown: the files of a destination, their columns and limits, and who is left out.
+
+    :param suppression: ``None``: nobody is.
+    """
     rules = REGIONS[destination.region]
     return _task_doc(
         f"Makes the files for {_code(destination.id)} by LiveRamp's rules for region {destination.region}, and seals "
         f"them: {destination.compression} compression, {_encryption(destination)}.",
+        *([_opt_outs(suppression)] if suppression else []),
         *(_columns(file) for file in destination.files),
         f"Limits there: {rules.max_rows:,} rows, {rules.max_row_chars:,} characters a row, {MAX_SEGMENT_NAME_CHARS} "
         f"characters a segment name, {MAX_FIELD_VALUES:,} field values in all segment fields together.",
-        again="A file that is sealed from the same profiles is returned byte for byte; only what is missing is made.",
-        expect=(errors.DataError, errors.EncryptionKeyError, errors.EncryptionError),
+        again="A file that is sealed from the same profiles is returned byte for byte; only what is missing is made."
+        + (" Opt-outs are read anew; where they have changed, the file is made without them." if suppression else ""),
+        expect=(
+            *(_SOURCE_ERRORS if suppression else (errors.DataError,)),
+            errors.EncryptionKeyError,
+            errors.EncryptionError,
+        ),
     )
 
 
@@ -196,6 +214,13 @@ def _source(source: Source) -> str:
     if isinstance(source, SqlSource):
         return f"a query through {_code(source.conn_id)}"
     return f"{source.format} files {_code(source.path)}"
+
+
+def _opt_outs(suppression: Suppression) -> str:
+    return (
+        f"**Opt-outs** by {_code(suppression.key)} from {_source(suppression.source)}, as they are when the files are "
+        "made: people on that list are in no file, whatever its day."
+    )
 
 
 def _how_sent(destination: Destination) -> str:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.artifacts import Membership, SealedFile
     from liveramp_provider.core.comparison import ColumnChanges, Comparison, Delivered
+    from liveramp_provider.core.ledger import Delivery
     from liveramp_provider.core.preview import FilePreview
 
 _WORDS = {
     "members": "members",
+    "suppressed": "have opted out",
     "no_identifier": "have no identifier",
     "email_format": "e-mail not valid",
     "prehashed_without_column": "came hashed, no column for that hash",
@@ -36,6 +38,7 @@ _TOTALS = ("members", "device_ids", "rows")
 _GAP = 2
 _LONGEST_CELL = 40
 _LONGEST_RUN = 16
+_COUNTS = ("rows", "members", "bytes")
 
 
 def headline(file: SealedFile) -> str:
@@ -157,3 +160,35 @@ def _moment(delivered: Delivered) -> str:
 def _column_words(changes: ColumnChanges) -> str:
     kinds: dict[str, Sequence[str]] = {"new": changes.added, "gone": changes.removed, "moved": changes.moved}
     return "; ".join(f"{kind}: {', '.join(headers)}" for kind, headers in kinds.items() if headers) or "the same"
+
+
+def deliveries_table(deliveries: Sequence[Delivery]) -> Table:
+    """Deliveries line by line, and the one in doubt stands out.
+
+    Wider than most screens, for a name or an id that is cut can be looked for nowhere.
+    """
+    lines = [_delivery_cells(delivery) for delivery in deliveries]
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for heading in lines[0]:
+        table.add_column(heading, no_wrap=True, justify="right" if heading in _COUNTS else "left")
+    for line in lines:
+        table.add_row(*map(escape, line.values()), style="bold red" if line["state"].startswith("!") else None)
+    widths = [max(map(cell_len, column)) for column in zip(lines[0], *(line.values() for line in lines), strict=True)]
+    table.width = sum(widths) + _GAP * (len(widths) - 1)
+    return table
+
+
+def _delivery_cells(delivery: Delivery) -> dict[str, str]:
+    return {
+        "day": str(delivery.day),
+        "destination": delivery.destination,
+        "slot": delivery.slot,
+        "name": delivery.name,
+        "state": f"! {delivery.state}" if delivery.in_doubt else delivery.state.value,
+        "rows": f"{delivery.rows:,}",
+        "members": f"{delivery.members:,}",
+        "bytes": f"{delivery.size_bytes:,}",
+        "evidence": delivery.evidence,
+        "UTC": f"{delivery.committed_at or delivery.updated_at:%Y-%m-%d %H:%M}",
+        "id": delivery.short_id,
+    }

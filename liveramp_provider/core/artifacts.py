@@ -37,6 +37,21 @@ class Profiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionList:
+    """Who had opted out when a file was made; the keys themselves are not kept.
+
+    :param source: Connection or path they were read from.
+    :param keys: How many, each counted once.
+    :param sha256: Digest of the keys in byte order: as long as it is the same, so are the people.
+    """
+
+    source: str
+    read_at: datetime
+    keys: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealedFile:
     """Finished bytes with their digest; the only kind `deliver` accepts.
 
@@ -45,6 +60,7 @@ class SealedFile:
     :param csv_sha256: Digest of the plain CSV: the same inputs give the same, whatever the encryption.
     :param waterfall: From members to rows, by reason; it adds up.
     :param blanked: How many given values the rows leave blank, by reason.
+    :param suppression: Whom the rows leave out; ``None`` where the audience has no suppression list.
     """
 
     path: Path
@@ -64,13 +80,15 @@ class SealedFile:
     recipient: str
     waterfall: dict[str, int]
     blanked: dict[str, int]
+    suppression: SuppressionList | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Proof of one delivery, as the ledger keeps it.
 
-    :param evidence: How well the arrival is proven, E1 (receiver's digest) to E5 (only the close was acknowledged).
+    :param evidence: How well the arrival is proven, E1 (receiver's digest) to E5 (only the close was
+        acknowledged), or P: a person's word.
     :param sent_now: ``False`` when an earlier run had delivered it and nothing was sent.
     """
 

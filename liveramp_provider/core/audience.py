@@ -114,6 +114,19 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Where the keys of people who have opted out come from; they are in no file, whatever its day.
+
+    :param source: Always ``current``: it knows who has opted out by now.
+    :param allow_empty: That nobody has opted out is believed; else it stops the run.
+    """
+
+    source: Source
+    key: str
+    allow_empty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trait:
     """A column of a source under our name."""
 
@@ -235,6 +248,7 @@ class Audience:
 
     :param deliver_by: How long after its scheduled moment a run may take before somebody is told; ``None``: for ever.
     :param notify: Who is told that a delivery is late, has failed or works again.
+    :param suppression: ``None``: nobody is taken out.
     """
 
     id: str
@@ -246,6 +260,7 @@ class Audience:
     owners: tuple[str, ...]
     membership: Membership
     trait_sources: tuple[TraitSource, ...]
+    suppression: Suppression | None
     destinations: tuple[Destination, ...]
     warnings: tuple[str, ...]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import SequenceMatcher
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from liveramp_provider.core.artifacts import Membership, Profiles, SealedFile
-from liveramp_provider.core.errors import LedgerError
+from liveramp_provider.core.ledger.reading import reading
 from liveramp_provider.core.ledger.records import State, deliveries
 
 if TYPE_CHECKING:
@@ -119,15 +118,8 @@ def _newest_delivered(ledger: Path, file: FilePreview, *, audience_id: str, unti
         .order_by(columns.day.desc())
         .limit(2)
     )
-    # A ledger that is opened the usual way is made when it is missing; this one must exist, and stays as it is.
-    address = f"{ledger.absolute().as_uri()}?mode=ro"
-    engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=sa.NullPool)
-    try:
-        with engine.connect() as connection:
-            return [Delivered(**row) for row in connection.execute(statement).mappings()]
-    except sa.exc.SQLAlchemyError as error:
-        reason = getattr(error, "orig", None) or type(error).__name__
-        raise LedgerError(f"the ledger {ledger} cannot be read ({reason}).") from None
+    with reading(ledger) as connection:
+        return [Delivered(**row) for row in connection.execute(statement).mappings()]
 
 
 def _sealed(staging: Staging, delivered: Delivered, file: FilePreview, audience: Audience) -> SealedFile | None:

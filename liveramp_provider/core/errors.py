@@ -87,6 +87,10 @@ class RemoteFolderError(ConfigError):
     """The folder to deliver to does not exist or may not be used."""
 
 
+class ResolutionError(ConfigError):
+    """A delivery cannot be closed by hand as asked: no such id, several, not in doubt, or no reason given."""
+
+
 class EncryptionKeyError(ConfigError):
     """The PGP key is not the pinned one, or cannot encrypt: expired, revoked, or without an encryption subkey."""
 

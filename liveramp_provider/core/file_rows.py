@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.audience import PiiFile
@@ -11,10 +12,12 @@ from liveramp_provider.core.errors import DataError, SealBrokenError
 from liveramp_provider.core.guards.limits import check_limits
 from liveramp_provider.core.pii_rows import pii_rows
 from liveramp_provider.core.progress import step
+from liveramp_provider.core.rows import staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import ibis.expr.types as ir
     import pyarrow as pa
 
     from liveramp_provider.core.artifacts import Profiles
@@ -23,20 +26,32 @@ if TYPE_CHECKING:
     from liveramp_provider.core.progress import Progress
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.sources import Reader
+    from liveramp_provider.core.suppression import Suppressed
 
 _BATCH_ROWS = 100_000
 
 
 def file_rows(
-    file: PiiFile | DeviceFile, profiles: Profiles, *, region: Region, stage: str, name: str, reader: Reader
+    file: PiiFile | DeviceFile,
+    profiles: Profiles,
+    suppressed: Suppressed | None,
+    *,
+    region: Region,
+    stage: str,
+    name: str,
+    reader: Reader,
 ) -> Rows:
     """The rows of `file`, worked out in the reader's scratch folder.
 
+    :param suppressed: Who is left out of it.
     :param stage: Who asks, as progress says it.
     :param name: What progress calls the file.
     :raises DataError: The rows break one of the receiver's limits.
     """
     table = reader.engine.read_parquet(profiles.path)
+    if suppressed is not None:
+        with step(f"{stage}: leaving out of {name} who has opted out"):
+            table = _without(suppressed, table, reader)
     with step(f"{stage}: working out the rows of {name}"):
         if isinstance(file, PiiFile):
             rows = pii_rows(file, table, region=region, engine=reader.engine, scratch=reader.scratch)
@@ -44,7 +59,23 @@ def file_rows(
             rows = device_rows(file, table, engine=reader.engine, scratch=reader.scratch)
     with step(f"{stage}: holding {name} against the limits"):
         check_limits(file, rows, region=region, engine=reader.engine)
-    return rows
+    return rows if suppressed is None else replace(rows, waterfall=_from_all_members(profiles, rows.waterfall))
+
+
+def _without(suppressed: Suppressed, profiles: ir.Table, reader: Reader) -> ir.Table:
+    """The profiles of everybody else, in key order as they were."""
+    keys = reader.engine.read_parquet(suppressed.path)
+    # Worked out by several threads, an anti-join mixes the blocks of rows.
+    kept = profiles.anti_join(keys, "member_id").order_by("member_id")
+    return staged(reader.engine, kept, reader.scratch / "profiles without suppressed.parquet")
+
+
+def _from_all_members(profiles: Profiles, waterfall: dict[str, int]) -> dict[str, int]:
+    """The waterfall with one step more: rules on rows saw only those who have not opted out."""
+    members = profiles.members
+    return {"members": members, "suppressed": members - waterfall["members"]} | {
+        reason: count for reason, count in waterfall.items() if reason != "members"
+    }
 
 
 def csv_chunks(name: str, rows: Rows, writer: CsvWriter, *, progress: Progress, reader: Reader) -> Iterator[bytes]:

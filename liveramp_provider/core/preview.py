@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from liveramp_provider.core.audience import SegmentColumn
 from liveramp_provider.core.naming import delivered_name
 from liveramp_provider.core.progress import step
+from liveramp_provider.core.suppression import read_suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from liveramp_provider.core.audience import Audience, Destination, DeviceFile, PiiFile
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.sources import Reader
+    from liveramp_provider.core.suppression import Suppressed
     from liveramp_provider.core.workspace import Workspace
 
 # Which places of a hash or device id hold digits is enough to know it among millions, so all its digits look alike.
@@ -64,18 +66,30 @@ def preview_files(
 ) -> Iterator[FilePreview]:
     """Every file of `destination` for that day, by the rules that build seals by.
 
-    :raises DataError: A file breaks one of the receiver's limits.
+    :raises DataError: A file breaks one of the receiver's limits, or the suppression list is empty.
+    :raises SourceError: The suppression list lacks a column or a file.
+    :raises SourceUnavailableError: The suppression list cannot be read now.
     """
-    for file in destination.files:
-        name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
-        with workspace.reader(audience, day) as reader:
-            yield _preview(file, profiles, destination=destination, name=name, sample_rows=sample_rows, reader=reader)
+    with read_suppressed(audience, day, workspace=workspace) as suppressed:
+        for file in destination.files:
+            name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
+            with workspace.reader(audience, day) as reader:
+                yield _preview(
+                    file,
+                    profiles,
+                    suppressed=suppressed,
+                    destination=destination,
+                    name=name,
+                    sample_rows=sample_rows,
+                    reader=reader,
+                )
 
 
 def _preview(
     file: PiiFile | DeviceFile,
     profiles: Profiles,
     *,
+    suppressed: Suppressed | None,
     destination: Destination,
     name: str,
     sample_rows: int,
@@ -84,7 +98,7 @@ def _preview(
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.file_rows import csv_chunks, file_rows
 
-    rows = file_rows(file, profiles, region=destination.region, stage="preview", name=name, reader=reader)
+    rows = file_rows(file, profiles, suppressed, region=destination.region, stage="preview", name=name, reader=reader)
     writer = CsvWriter(file.headers)
     with step(f"preview: counting {name}", total=rows.count) as progress:
         for _ in csv_chunks(name, rows, writer, progress=progress, reader=reader):

@@ -29,7 +29,7 @@ class LiveRampBuildOperator(LiveRampOperator):
         super().__init__(**kwargs)
         self.destination = destination
         self.profiles = profiles
-        self.doc_md = self.doc_md or build_doc(self.audience.destination(destination))
+        self.doc_md = self.doc_md or build_doc(self.audience.destination(destination), self.audience.suppression)
 
     def perform(self, context: Context) -> dict[str, Any]:
         """Return, for every file slot, where it is sealed, its digests and counts."""

@@ -30,6 +30,7 @@ from liveramp_provider.core.audience import (
     Schedule,
     SegmentColumn,
     Source,
+    Suppression,
     Trait,
     TraitColumn,
     TraitSource,
@@ -100,6 +101,7 @@ def audience(
     region: Region = "us",
     compression: Compression = "none",
     encryption: Encryption | None = None,
+    suppression: Suppression | None = None,
     id: str = "vip",
 ) -> Audience:
     """An audience with one destination.
@@ -120,6 +122,7 @@ def audience(
             TraitSource(source=source, key=key, traits=tuple(Trait(name=n, column=c) for n, c in select.items()))
             for source, select in sources
         ),
+        suppression=suppression,
         destinations=(
             Destination(
                 id="liveramp",

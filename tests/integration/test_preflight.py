@@ -43,6 +43,7 @@ def audience(*destinations: Destination) -> Audience:
         owners=(),
         membership=Membership(source=SqlSource(conn_id="warehouse", query="", current=True), key="id"),
         trait_sources=(),
+        suppression=None,
         destinations=destinations,
         warnings=(),
     )

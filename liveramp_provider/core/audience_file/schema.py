@@ -35,6 +35,7 @@ from liveramp_provider.core.audience_file.schema_types import (
 from liveramp_provider.core.destinations.liveramp import MIN_MEMBERS
 
 _SQL = {"conn_id": "warehouse", "query": "select customer_id from vip where snapshot_date = :snapshot_date"}
+_OPT_OUTS = {"conn_id": "warehouse", "query": "select customer_id from opt_outs"}
 _SOURCE = {"sql": _SQL, "key": "customer_id"}
 _COLUMNS = {"CCID": {"from": "member_id"}, "EMAIL1": {"from": "email"}, "HIGH_VALUE": {"segment": "1"}}
 _ENCRYPTION = {"recipient": "86C66858DDC8AC1151F86A1AC0FADA3667413471", "public_key": "keys/liveramp.asc"}
@@ -129,22 +130,29 @@ class FilesSpec(Spec):
     )
 
 
-class SourceSpec(Spec):
+class KeyedSpec(Spec):
     """Exactly one source, and the column that holds the key."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one_of({"sql": [], "files": []}))
+
+    sql: Spec | None
+    files: Spec | None
+    key: SourceColumn = Field(description="Column of the source that holds the audience key.", examples=["customer_id"])
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> KeyedSpec:
+        if (self.sql is None) == (self.files is None):
+            raise ValueError("needs exactly one source: sql or files")
+        return self
+
+
+class SourceSpec(KeyedSpec):
+    """Exactly one source that says which day it reads, and the column that holds the key."""
 
     sql: SqlSpec | None = Field(default=None, description="Rows of a query.", examples=[_SQL])
     files: FilesSpec | None = Field(
         default=None, description="Rows of files.", examples=[{"path": "data/vip/{snapshot_date}/*.parquet"}]
     )
-    key: SourceColumn = Field(description="Column of the source that holds the audience key.", examples=["customer_id"])
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> SourceSpec:
-        if (self.sql is None) == (self.files is None):
-            raise ValueError("needs exactly one source: sql or files")
-        return self
 
 
 class TraitSourceSpec(SourceSpec):
@@ -152,6 +160,39 @@ class TraitSourceSpec(SourceSpec):
 
     select: Annotated[dict[TraitName, SourceColumn], Field(min_length=1)] = Field(
         description="Our trait name: the source's column.", examples=[{"email": "email_address"}]
+    )
+
+
+class SuppressionSqlSpec(Spec):
+    """A query for the opt-outs of now."""
+
+    conn_id: ConnId = Field(description="Airflow connection to the warehouse.", examples=["warehouse"])
+    query: Query = Field(
+        description="One SELECT of all who have opted out by now; `:audience` is bound as a parameter.",
+        examples=[_OPT_OUTS["query"]],
+    )
+
+
+class SuppressionFilesSpec(Spec):
+    """Parquet or CSV files with the opt-outs of now."""
+
+    path: LocalPath = Field(
+        description="Path or glob ending in .parquet, .csv or .csv.gz; the same whatever day is delivered.",
+        examples=["data/opt_outs.csv"],
+    )
+
+
+class SuppressionSpec(KeyedSpec):
+    """People who have opted out. Read whenever a file is made, as it is then."""
+
+    sql: SuppressionSqlSpec | None = Field(default=None, description="Rows of a query.", examples=[_OPT_OUTS])
+    files: SuppressionFilesSpec | None = Field(
+        default=None, description="Rows of files.", examples=[{"path": "data/opt_outs.csv"}]
+    )
+    allow_empty: bool = Field(
+        default=False,
+        description="Nobody may have opted out; without it, an empty list stops the run.",
+        examples=[True],
     )
 
 
@@ -332,6 +373,11 @@ class AudienceSpec(Spec):
         default_factory=list,
         description="What is known of them: any number of sources.",
         examples=[[{**_SOURCE, "select": {"email": "email_address"}}]],
+    )
+    suppression: SuppressionSpec | None = Field(
+        default=None,
+        description="Who has opted out and is in no file: one source and its key.",
+        examples=[{"sql": _OPT_OUTS, "key": "customer_id"}],
     )
     destinations: Annotated[list[LiveRampSpec], Field(min_length=1)] = Field(
         description="Where it goes: at least one receiver.", examples=[[_DESTINATION]]

@@ -21,6 +21,7 @@ from liveramp_provider.core.audience import (
     Schedule,
     SlackChannel,
     SqlSource,
+    Suppression,
     Trait,
     TraitSource,
     WebhookChannel,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 #: What a query may bind.
 QUERY_PARAMETERS = ("snapshot_date", "audience")
 
+_NO_PLACEHOLDERS = "The path is the same whatever the day: opt-outs are always those of now."
 _FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 _ONE_DAY = timedelta(days=1)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -80,6 +82,7 @@ class _Values:
             owners=tuple(spec.owners),
             membership=Membership(source=self._source(spec.membership, ("membership",)), key=spec.membership.key),
             trait_sources=traits,
+            suppression=self._suppression(),
             destinations=destinations,
             warnings=tuple(self._findings.warnings),
         )
@@ -104,29 +107,62 @@ class _Values:
             raise AssertionError("the schema lets exactly one source through")
         return self._files_source(spec.files, (*where, "files", "path"))
 
+    def _suppression(self) -> Suppression | None:
+        spec = self._spec.suppression
+        where: Location = ("suppression",)
+        source: Source
+        if spec is None:
+            if "suppression" in self._spec.model_fields_set:
+                self._findings.fault(
+                    where, "has no value", "Name its source; without `suppression` nobody is left out."
+                )
+            return None
+        if spec.sql is not None:
+            at = (*where, "sql", "query")
+            if "snapshot_date" in self._bound(spec.sql.query, at, given=("audience",)):
+                message = "names :snapshot_date, but opt-outs are always those of now"
+                self._findings.fault(at, message, "Read all who have opted out, whatever the day.")
+            source = SqlSource(conn_id=spec.sql.conn_id, query=spec.sql.query, current=True)
+        elif spec.files is not None:
+            at = (*where, "files", "path")
+            self._placeholders(spec.files.path, at, known=())
+            source = self._files_at(spec.files.path, at, current=True)
+        else:
+            raise AssertionError("the schema lets exactly one source through")
+        return Suppression(source=source, key=spec.key, allow_empty=spec.allow_empty)
+
     def _query(self, spec: SqlSpec, where: Location) -> SqlSource:
-        bound = set(text(spec.query).compile().params)
-        for name in sorted(bound - set(QUERY_PARAMETERS)):
-            nearest = get_close_matches(name.lower(), QUERY_PARAMETERS, n=1)
-            given = " and ".join(f":{known}" for known in QUERY_PARAMETERS)
-            hint = f"Did you mean :{nearest[0]}?" if nearest else "Write a literal colon as \\:."
-            self._findings.fault(where, f"the query needs :{name}, but only {given} are given", hint)
-            bound.update(nearest)  # a slip of the pen says which day it reads, too
+        bound = self._bound(spec.query, where, given=QUERY_PARAMETERS)
         self._check_day(where, dated="snapshot_date" in bound, current=spec.current, mark=":snapshot_date")
         return SqlSource(conn_id=spec.conn_id, query=spec.query, current=spec.current)
 
+    def _bound(self, query: str, where: Location, *, given: tuple[str, ...]) -> set[str]:
+        """What the query binds, and what it seems to mean."""
+        known = " and ".join(f":{name}" for name in given)
+        bound = set(text(query).compile().params)
+        for name in sorted(bound - set(QUERY_PARAMETERS)):
+            nearest = get_close_matches(name.lower(), given, n=1)
+            hint = f"Did you mean :{nearest[0]}?" if nearest else "Write a literal colon as \\:."
+            self._findings.fault(
+                where, f"the query needs :{name}, but only {known} {'are' if given[1:] else 'is'} given", hint
+            )
+            bound.update(nearest)  # a slip of the pen says which day it reads, too
+        return bound
+
     def _files_source(self, spec: FilesSpec, where: Location) -> FilesSource:
-        suffix = next((suffix for suffix in _FILE_FORMATS if spec.path.endswith(suffix)), None)
-        if suffix is None:
-            self._findings.fault(where, "is of unknown format", f"It must end in {', '.join(_FILE_FORMATS)}.")
         names = self._placeholders(spec.path, where, known=("snapshot_date",))
         self._check_day(where, dated="snapshot_date" in names, current=spec.current, mark="{snapshot_date}")
-        path = spec.path
+        return self._files_at(spec.path, where, current=spec.current)
+
+    def _files_at(self, path: str, where: Location, *, current: bool) -> FilesSource:
+        suffix = next((suffix for suffix in _FILE_FORMATS if path.endswith(suffix)), None)
+        if suffix is None:
+            self._findings.fault(where, "is of unknown format", f"It must end in {', '.join(_FILE_FORMATS)}.")
         if not path.startswith("/"):
             # The folder's own name is no pattern, whatever characters it has.
             folder = glob.escape(str(self._path.parent)).replace("{", "{{").replace("}", "}}")
             path = f"{folder}/{path}"
-        return FilesSource(path=path, format="parquet" if suffix == ".parquet" else "csv", current=spec.current)
+        return FilesSource(path=path, format="parquet" if suffix == ".parquet" else "csv", current=current)
 
     def _placeholders(self, template: str, where: Location, *, known: tuple[str, ...]) -> set[str]:
         try:
@@ -135,7 +171,7 @@ class _Values:
             self._findings.fault(where, f"its braces cannot be read: {error}")
             return set(known)
         for name in sorted(names - set(known)):
-            hint = f"Known: {', '.join(f'{{{name}}}' for name in known)}."
+            hint = f"Known: {', '.join(f'{{{name}}}' for name in known)}." if known else _NO_PLACEHOLDERS
             self._findings.fault(where, f"unknown placeholder {{{name}}}", hint)
         return names
 

@@ -2,6 +2,19 @@
 
 from liveramp_provider.core.ledger.health import Health
 from liveramp_provider.core.ledger.ledger import Claim, Ledger
+from liveramp_provider.core.ledger.reading import reading, recorded
 from liveramp_provider.core.ledger.records import Delivery, State, delivery_id
+from liveramp_provider.core.ledger.resolution import Outcome, resolve
 
-__all__ = ["Claim", "Delivery", "Health", "Ledger", "State", "delivery_id"]
+__all__ = [
+    "Claim",
+    "Delivery",
+    "Health",
+    "Ledger",
+    "Outcome",
+    "State",
+    "delivery_id",
+    "reading",
+    "recorded",
+    "resolve",
+]

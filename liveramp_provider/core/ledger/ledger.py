@@ -13,13 +13,22 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
 from liveramp_provider.core.ledger.health import Health
-from liveramp_provider.core.ledger.records import Delivery, State, deliveries, delivery_id, health, metadata
+from liveramp_provider.core.ledger.records import (
+    Delivery,
+    State,
+    deliveries,
+    delivery_id,
+    health,
+    metadata,
+    resolutions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SealedFile
+    from liveramp_provider.core.ledger.resolution import Resolution
 
 #: How long a holder that says nothing is believed to be at work. A slow server may take a minute for each of the few
 #: operations between two signs of life.
@@ -77,7 +86,7 @@ class Ledger:
         )
         with self._transaction() as connection:
             row = connection.execute(statement).mappings().first()
-        return None if row is None else _delivery(row)
+        return None if row is None else Delivery.of_row(row)
 
     def health(self, audience: str) -> Health:
         """How the audience was doing when last noted."""
@@ -142,20 +151,27 @@ class Ledger:
             raise LedgerError(f"{held.name}: another worker took this delivery over; this one stops.")
         return written
 
-    def _compare_and_set(self, held: Delivery, **changes: Any) -> Delivery | None:
-        statement = (
-            sa.update(deliveries)
-            .where(
-                deliveries.c.delivery_id == held.delivery_id,
-                deliveries.c.epoch == held.epoch,
-                deliveries.c.state == held.state,
-            )
-            .values(changes | {"updated_at": datetime.now(UTC)})
-        )
+    def beginning_with(self, prefix: str) -> list[Delivery]:
+        """The deliveries whose id begins so; two at most, for more are no better than two."""
+        statement = sa.select(deliveries).where(deliveries.c.delivery_id.startswith(prefix, autoescape=True)).limit(2)
         with self._transaction() as connection:
-            if connection.execute(statement).rowcount != 1:
-                return None
-            return _find(connection, held.delivery_id)
+            return [Delivery.of_row(row) for row in connection.execute(statement).mappings()]
+
+    def resolve(self, found: Delivery, resolution: Resolution) -> Delivery | None:
+        """Close `found`, a delivery in doubt, and write down who did and why, both or neither.
+
+        :returns: What became of it; ``None`` when it is not in doubt any more: somebody was faster.
+        """
+        changes = resolution.changes | {"epoch": found.epoch + 1, "lease_until": _NO_MOMENT}
+        with self._transaction() as connection:
+            resolved = _compare_and_set(connection, found, **changes)
+            if resolved is not None:
+                connection.execute(sa.insert(resolutions).values(asdict(resolution)))
+        return resolved
+
+    def _compare_and_set(self, held: Delivery, **changes: Any) -> Delivery | None:
+        with self._transaction() as connection:
+            return _compare_and_set(connection, held, **changes)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -209,18 +225,30 @@ def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
     """The error that asks a person to look."""
     return DeliveryInDoubtError(
         f"{delivery.folder}/{delivery.name}: {why} whether LiveRamp has this file, so it is not sent again. "
-        f"Look at LiveRamp's Files page (delivery {delivery.delivery_id[:12]})."
+        f"Look at LiveRamp's Files page, then say what you saw: liveramp resolve {delivery.short_id}."
     )
+
+
+def _compare_and_set(connection: sa.Connection, held: Delivery, **changes: Any) -> Delivery | None:
+    """Write `changes` if `held` is still what the ledger says; ``None`` if it is not."""
+    statement = (
+        sa.update(deliveries)
+        .where(
+            deliveries.c.delivery_id == held.delivery_id,
+            deliveries.c.epoch == held.epoch,
+            deliveries.c.state == held.state,
+        )
+        .values(changes | {"updated_at": datetime.now(UTC)})
+    )
+    if connection.execute(statement).rowcount != 1:
+        return None
+    return _find(connection, held.delivery_id)
 
 
 def _find(connection: sa.Connection, key: str) -> Delivery | None:
     statement = sa.select(deliveries).where(deliveries.c.delivery_id == key)
     row = connection.execute(statement).mappings().first()
-    return None if row is None else _delivery(row)
-
-
-def _delivery(row: sa.RowMapping) -> Delivery:
-    return Delivery(**{**row, "state": State(row["state"])})
+    return None if row is None else Delivery.of_row(row)
 
 
 def _values(delivery: Delivery) -> dict[str, Any]:

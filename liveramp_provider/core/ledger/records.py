@@ -18,7 +18,8 @@ class State(StrEnum):
     """How far a delivery has come.
 
     SEALED → UPLOADING (a temporary name) → VERIFIED → INTENT (to rename) → COMMITTED; IN_DOUBT when nobody can know.
-    INTENT goes back to VERIFIED when the server plainly refuses the rename.
+    INTENT goes back to VERIFIED when the server plainly refuses the rename. Out of IN_DOUBT leads only a person's word:
+    to COMMITTED (it is there) or SEALED (it is not).
     """
 
     SEALED = "sealed"
@@ -28,9 +29,12 @@ class State(StrEnum):
     COMMITTED = "committed"
     IN_DOUBT = "in_doubt"
 
-    def may_become(self, following: State) -> bool:
-        """Whether `following` may come next; a state that is not final may also be written again."""
-        return following in _FOLLOWING[self]
+    def may_become(self, following: State, *, by_a_person: bool = False) -> bool:
+        """Whether `following` may come next; a state that is not final may also be written again.
+
+        :param by_a_person: Somebody looked at the receiver and decides, instead of a worker.
+        """
+        return following in (_BY_A_PERSON if by_a_person else _FOLLOWING).get(self, ())
 
 
 _FOLLOWING = {
@@ -41,6 +45,7 @@ _FOLLOWING = {
     State.COMMITTED: set[State](),
     State.IN_DOUBT: set[State](),
 }
+_BY_A_PERSON = {State.IN_DOUBT: {State.COMMITTED, State.SEALED}}
 
 
 class _UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -96,6 +101,17 @@ health = sa.Table(
     sa.Column("since", sa.Date, nullable=False),
 )
 
+#: Only ever added to: who closed which delivery in doubt, how, when and why.
+resolutions = sa.Table(
+    "liveramp_resolutions",
+    metadata,
+    sa.Column("delivery_id", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("why", sa.String(500), nullable=False),
+    sa.Column("who", sa.String(100), nullable=False),
+    sa.Column("at", _UtcDateTime, nullable=False),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
@@ -104,7 +120,8 @@ class Delivery:
     :param epoch: Counts the workers that have held this delivery; only the last one may write.
     :param lease_until: Until then the holder is believed to be at work.
     :param temp_path: Where the upload in progress lies at the receiver, known to the ledger before it is opened.
-    :param committed_at: ``None`` until the file has its final name.
+    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.transports.sftp.EVIDENCE`.
+    :param committed_at: ``None`` until the file has its final name, or a person says that it has.
     """
 
     delivery_id: str
@@ -132,6 +149,21 @@ class Delivery:
     created_at: datetime
     updated_at: datetime
     committed_at: datetime | None
+
+    @property
+    def short_id(self) -> str:
+        """As much of the id as people read and type."""
+        return self.delivery_id[:12]
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a person has to look."""
+        return self.state is State.IN_DOUBT
+
+    @classmethod
+    def of_row(cls, row: sa.RowMapping) -> Delivery:
+        """The delivery that a row of the table describes."""
+        return cls(**{**row, "state": State(row["state"])})
 
 
 def delivery_id(*, destination: str, audience: str, slot: str, day: date, revision: int = 1) -> str:

@@ -16,6 +16,7 @@ from liveramp_provider.core.artifacts import SealedFile
 from liveramp_provider.core.naming import delivered_name, inner_name
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
+from liveramp_provider.core.suppression import read_suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from liveramp_provider.core.audience import Audience, Destination, DeviceFile, PiiFile
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.rows import Rows
+    from liveramp_provider.core.suppression import Suppressed
     from liveramp_provider.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -36,32 +38,35 @@ def build(
 ) -> tuple[SealedFile, ...]:
     """Every file of `destination` for that day, each judged and sealed on its own.
 
-    Safe to repeat: a sealed file is returned as it is, byte for byte, even where encrypting again would differ.
+    Safe to repeat: a sealed file is returned as it is, byte for byte, even where encrypting again would differ. Who has
+    opted out is read anew every time: where that has changed since, the file is made without them.
 
-    :raises DataError: A file breaks one of the receiver's limits.
+    :raises DataError: A file breaks one of the receiver's limits, or the suppression list is empty.
+    :raises SourceError: The suppression list lacks a column or a file.
+    :raises SourceUnavailableError: The suppression list cannot be read now; nothing was sealed.
     :raises EncryptionKeyError: The key may not be used any more.
     :raises EncryptionError: gpg failed; nothing was sealed.
     """
-    return tuple(_build_file(audience, destination, day, profiles, file, workspace) for file in destination.files)
+    with read_suppressed(audience, day, workspace=workspace) as suppressed:
+        return tuple(
+            _build_file(audience, destination, day, file, profiles=profiles, suppressed=suppressed, workspace=workspace)
+            for file in destination.files
+        )
 
 
 def _build_file(
     audience: Audience,
     destination: Destination,
     day: date,
-    profiles: Profiles,
     file: PiiFile | DeviceFile,
+    *,
+    profiles: Profiles,
+    suppressed: Suppressed | None,
     workspace: Workspace,
 ) -> SealedFile:
     started = monotonic()
     name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
-    inputs = {
-        "profiles": profiles.sha256,
-        "region": destination.region,
-        "file": file,
-        "name": name,
-        "recipient": destination.encryption.recipient if destination.encryption else "",
-    }
+    inputs = _inputs(destination, file, profiles=profiles, suppressed=suppressed, name=name)
     stage = f"build-{destination.id}-{file.slot}"
     place = workspace.staging.place(audience_id=audience.id, day=day, stage=stage, inputs=inputs)
     if (sealed := place.sealed(SealedFile)) is not None:
@@ -71,7 +76,7 @@ def _build_file(
     from liveramp_provider.core.file_rows import csv_chunks, file_rows
 
     with workspace.reader(audience, day) as reader:
-        rows = file_rows(file, profiles, region=destination.region, stage="build", name=name, reader=reader)
+        rows = file_rows(file, profiles, suppressed, region=destination.region, stage="build", name=name, reader=reader)
         writer = CsvWriter(file.headers)
         path = reader.scratch / name
         inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day)
@@ -79,15 +84,42 @@ def _build_file(
             chunks = csv_chunks(name, rows, writer, progress=progress, reader=reader)
             _write(destination, chunks, path=path, inner=inner)
         with step(f"build: sealing {name}"):
-            file_made = _sealed_file(
-                audience, destination, day, file, profiles=profiles, rows=rows, writer=writer, path=path
+            made = _sealed_file(
+                audience,
+                destination,
+                day,
+                file,
+                profiles=profiles,
+                suppressed=suppressed,
+                rows=rows,
+                writer=writer,
+                path=path,
             )
-            sealed = place.seal(reader.scratch, file_made)
+            sealed = place.seal(reader.scratch, made)
     log.info(
         f"build: sealed {sealed.name}: {sealed.rows:,} rows, {sealed.size_bytes:,} bytes "
         f"({pace(monotonic() - started, sealed.rows)})"
     )
     return sealed
+
+
+def _inputs(
+    destination: Destination,
+    file: PiiFile | DeviceFile,
+    *,
+    profiles: Profiles,
+    suppressed: Suppressed | None,
+    name: str,
+) -> dict[str, object]:
+    """All that the sealed bytes depend on."""
+    return {
+        "profiles": profiles.sha256,
+        "suppressed": suppressed.record.sha256 if suppressed else "",
+        "region": destination.region,
+        "file": file,
+        "name": name,
+        "recipient": destination.encryption.recipient if destination.encryption else "",
+    }
 
 
 def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> None:
@@ -121,6 +153,7 @@ def _sealed_file(
     file: PiiFile | DeviceFile,
     *,
     profiles: Profiles,
+    suppressed: Suppressed | None,
     rows: Rows,
     writer: CsvWriter,
     path: Path,
@@ -143,4 +176,5 @@ def _sealed_file(
         recipient=destination.encryption.recipient if destination.encryption else "",
         waterfall=rows.waterfall,
         blanked=rows.blanked,
+        suppression=suppressed.record if suppressed else None,
     )

@@ -48,6 +48,7 @@ KEEPALIVE_S = 15
 EVIDENCE = {
     "E3": "size read back on the open file; close and rename acknowledged",
     "E4": "close and rename acknowledged; the server tells no sizes",
+    "P": "a person looked at the receiver and says that it is there",
 }
 
 # A chunk must get through within one operation's time: 70 kB/s is the slowest line that is not given up.
