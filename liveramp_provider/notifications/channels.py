@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def send(notice: Notice, channels: Sequence[Channel]) -> None:
     """Send through every channel, also when one of them fails.
 
-    :raises ExceptionGroup: After all, with what failed.
+    :raises ExceptionGroup: After all, with what failed; as long as the channels when it reached nobody.
     """
     failures: list[Exception] = []
     for channel in channels:

@@ -48,7 +48,7 @@ class OutcomeNotifier(BaseNotifier):
         before = ledger.health(self.watched.audience)
         now = before.after(day, "" if self.delivered else ", ".join(task.task_id for task in tasks) or "the run")
         if now.trouble != before.trouble:
-            send(
+            self._tell(
                 Notice(
                     kind="failed" if now.trouble else "recovered",
                     audience=self.watched.audience,
@@ -58,11 +58,18 @@ class OutcomeNotifier(BaseNotifier):
                     files=file_states(self.watched, day),
                     tasks=tasks,
                     run_url=run_url(dag_id, run_id),
-                ),
-                self.watched.channels,
+                )
             )
-        # Only now: a notice that could not be sent is tried again with the next run.
+        # Only now: a notice that reached nobody is tried again with the next run.
         ledger.note_health(now)
+
+    def _tell(self, notice: Notice) -> None:
+        try:
+            send(notice, self.watched.channels)
+        except ExceptionGroup as failed:
+            if len(failed.exceptions) == len(self.watched.channels):
+                raise
+            self.log.exception("notice: sent, but not through every channel")
 
 
 def _headline(before: Health, now: Health) -> str:

@@ -218,6 +218,21 @@ def test_a_notice_that_reached_nobody_is_sent_again(
     assert mail.subjects() == ["LiveRamp: Very important, 2026-11-20: recovered"]
 
 
+def test_a_dead_channel_does_not_repeat_the_notice_in_the_others(
+    inboxes: tuple[MailBox, HookBox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What reached somebody is told, and is not told again with the next run."""
+    monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(tmp_path))
+    Ledger.in_file(tmp_path / "ledger.sqlite").note_health(Health(audience="vip", day=DAY, trouble="late", since=DAY))
+    monkeypatch.delenv("AIRFLOW_CONN_SLACK")
+
+    for _ in range(2):
+        ended_well(DAY)
+
+    mail, hooks = inboxes
+    assert (len(mail.mails), len(hooks.posted("/hook"))) == (1, 1)
+
+
 def test_a_run_without_a_day_is_no_news(inboxes: tuple[MailBox, HookBox], tmp_path: Path) -> None:
     """Who triggered it reads why; nobody else is told."""
     OutcomeNotifier(WATCHED, delivered=False).notify({"dag": DAG("vip"), "run_id": "manual__x", "params": {}})
