@@ -53,7 +53,7 @@ def audience_doc(audience: Audience) -> str:
         *([f"**Owners** {_codes(audience.owners)}."] if audience.owners else []),
         f"**Members** by {_code(audience.membership.key)} from {_source(audience.membership.source)}.",
     ]
-    for source in audience.trait_sources:
+    for source in audience.traits:
         traits = _codes(trait.name for trait in source.traits)
         blocks.append(f"**Traits** {traits} by {_code(source.key)} from {_source(source.source)}.")
     blocks += [_opt_outs(audience.suppression)] if audience.suppression else []
@@ -116,7 +116,7 @@ def extract_doc(audience: Audience) -> str:
 def enrich_doc(audience: Audience) -> str:
     """Markdown: which traits come from where."""
     sources = []
-    for source in audience.trait_sources:
+    for source in audience.traits:
         rows = [(_code(trait.name), _code(trait.column)) for trait in source.traits]
         sources += [f"From {_source(source.source)}, by {_code(source.key)}:", _table(("trait", "column"), rows)]
     return _task_doc(

@@ -8,10 +8,40 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """What was read of one source, and when.
+
+    :param label: What the audience file calls it, such as ``membership`` or ``traits source 1``.
+    :param source: Connection, path or function.
+    :param query_sha256: Digest of the query's text; empty where there is none.
+    :param watermark: The newest that was seen: the youngest file's time, the last event's; empty where nobody can say.
+    """
+
+    label: str
+    source: str
+    query_sha256: str
+    read_at: datetime
+    watermark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """Why a day that was sealed already was read once more.
+
+    :param replaces: Digest of what was sealed before.
+    """
+
+    why: str
+    at: datetime
+    replaces: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     """Who is in the audience: a Parquet file with one column ``member_id``, unique and in byte order.
 
     :param rows_read: Rows the source gave; ``rows_read = members + blank_keys + repeated_keys``.
+    :param refresh: ``None``: the day was read once.
     """
 
     path: Path
@@ -20,6 +50,8 @@ class Membership:
     blank_keys: int
     repeated_keys: int
     members: int
+    sources: tuple[SourceRecord, ...]
+    refresh: Refresh | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +59,8 @@ class Profiles:
     """Members with their traits: a Parquet file, one row a member, in byte order of ``member_id``.
 
     :param made_from: Digest of the membership that was enriched.
+    :param cut: Values beyond ``max_per_member`` that were left out, by trait.
+    :param refresh: ``None``: the traits were read once.
     """
 
     path: Path
@@ -34,20 +68,29 @@ class Profiles:
     made_from: str
     members: int
     traits: tuple[str, ...]
+    sources: tuple[SourceRecord, ...]
+    cut: dict[str, int]
+    refresh: Refresh | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppressionList:
-    """Who had opted out when a file was made; the keys themselves are not kept.
+    """Who had opted out when a file was made; the people themselves are not kept.
 
-    :param source: Connection or path they were read from.
-    :param keys: How many, each counted once.
-    :param sha256: Digest of the keys in byte order: as long as it is the same, so are the people.
+    :param source: Connection, path or function they were read from.
+    :param updated_at: How fresh the list was, where the audience file says how to know; else empty.
+    :param keys: How many audience keys, each counted once.
+    :param emails: How many e-mail addresses, plain or hashed.
+    :param phones: How many phone numbers, plain or hashed.
+    :param sha256: Digest of all of them: as long as it is the same, so are the people.
     """
 
     source: str
     read_at: datetime
+    updated_at: str
     keys: int
+    emails: int
+    phones: int
     sha256: str
 
 

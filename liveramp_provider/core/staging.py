@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile)
 
 #: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules, or whose
-#: manifest has another form (2: manifests say what they were made from).
-RULES_VERSION = 2
+#: manifest has another form (2: manifests say what they were made from; 3: and what was read of which source).
+RULES_VERSION = 3
 
 _MANIFEST = "manifest.json"
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import SuppressionList
-from liveramp_provider.core.audience import SqlSource
 from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.progress import step
+from liveramp_provider.core.sources import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,8 +70,16 @@ def _read(suppression: Suppression, reader: Reader, *, target: Path) -> Suppress
         keys, sha256 = _digest_of_keys(target, reader)
     _check_filled(suppression, rows=counts["rows"], keys=keys)
     log.info(f"suppression: {keys:,} people have opted out; {counts['rows'] - counts['given']:,} rows without a key")
-    source = suppression.source.conn_id if isinstance(suppression.source, SqlSource) else suppression.source.path
-    return Suppressed(path=target, record=SuppressionList(source=source, read_at=read_at, keys=keys, sha256=sha256))
+    record = SuppressionList(
+        source=name_of(suppression.source),
+        read_at=read_at,
+        updated_at="",
+        keys=keys,
+        emails=0,
+        phones=0,
+        sha256=sha256,
+    )
+    return Suppressed(path=target, record=record)
 
 
 def _digest_of_keys(path: Path, reader: Reader) -> tuple[int, str]:

@@ -73,7 +73,7 @@ def hostile() -> Audience:
         owners=(HOSTILE,),
         notify=(EmailChannel(conn_id=HOSTILE, to=(HOSTILE,)),),
         membership=Membership(source=source, key=HOSTILE),
-        trait_sources=tuple(replace(traits, source=source, key=HOSTILE) for traits in AUDIENCE.trait_sources),
+        traits=tuple(replace(traits, source=source, key=HOSTILE) for traits in AUDIENCE.traits),
         destinations=(destination,),
         warnings=(HOSTILE,),
     )

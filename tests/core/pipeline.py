@@ -118,7 +118,7 @@ def audience(
         notify=(),
         owners=(),
         membership=Membership(source=members, key=key),
-        trait_sources=tuple(
+        traits=tuple(
             TraitSource(source=source, key=key, traits=tuple(Trait(name=n, column=c) for n, c in select.items()))
             for source, select in sources
         ),

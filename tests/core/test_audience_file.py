@@ -128,7 +128,7 @@ def test_every_key_reaches_the_value(tmp_path: Path) -> None:
     assert audience.membership.source == SqlSource(
         conn_id="warehouse", query="select id from vip where day = :snapshot_date", current=False
     )
-    (traits,) = audience.trait_sources
+    (traits,) = audience.traits
     assert traits.source == FilesSource(
         path=f"{tmp_path}/data/{{snapshot_date}}.parquet", format="parquet", current=False
     )
@@ -222,7 +222,7 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ),
     )
     audience = load_audience(write(tmp_path, text))
-    source = audience.trait_sources[0].source
+    source = audience.traits[0].source
     assert source == SqlSource(conn_id="warehouse", query="select * from t where day = :snapshot_date", current=False)
 
 
@@ -272,7 +272,7 @@ def test_a_folder_with_odd_characters_is_no_pattern(tmp_path: Path) -> None:
     folder = tmp_path / "team [1] {eu} *"
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "2026-11-20.parquet").touch()
-    source = load(folder).trait_sources[0].source
+    source = load(folder).traits[0].source
     assert glob.glob(source.path.format(snapshot_date="2026-11-20")) == [f"{folder}/data/2026-11-20.parquet"]
 
 

@@ -171,7 +171,7 @@ def test_local_paths_do_not_climb(tmp_path: Path, value: str) -> None:
     for path in (value, f"{value}/{{snapshot_date}}.csv", f"data/{value}{{snapshot_date}}.csv"):
         audience = loaded_or_told(tmp_path, ("data/{snapshot_date}.parquet", quoted(path)))
         if audience is not None:
-            filled = audience.trait_sources[0].source.path.format(snapshot_date="2026-11-20")
+            filled = audience.traits[0].source.path.format(snapshot_date="2026-11-20")
             normal = os.path.normpath(filled)
             assert path.startswith("/") or normal.startswith(f"{tmp_path}/")
             assert "{" not in normal
@@ -191,7 +191,7 @@ def test_headers_and_traits_are_plain_words(tmp_path: Path, value: str) -> None:
     audience = loaded_or_told(tmp_path, ("      tier: tier", f"      tier: {quoted(value)}"))
     if audience is not None:
         assert value.isprintable()
-        assert audience.trait_sources[0].traits[2].column == value
+        assert audience.traits[0].traits[2].column == value
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=ascii)

@@ -55,7 +55,7 @@ def test_it_is_the_audience_of_the_same_yaml(tmp_path: Path) -> None:
 
 def test_relative_paths_start_beside_the_python_file(tmp_path: Path) -> None:
     """Wherever Airflow parses it from."""
-    source = described(tmp_path, mapping()).trait_sources[0].source
+    source = described(tmp_path, mapping()).traits[0].source
     assert isinstance(source, FilesSource)
     assert source.path == f"{tmp_path}/data/{{snapshot_date}}.parquet"
 

@@ -42,7 +42,7 @@ def audience(*destinations: Destination) -> Audience:
         notify=(),
         owners=(),
         membership=Membership(source=SqlSource(conn_id="warehouse", query="", current=True), key="id"),
-        trait_sources=(),
+        traits=(),
         suppression=None,
         destinations=destinations,
         warnings=(),

@@ -69,7 +69,7 @@ class _Values:
 
     def audience(self) -> Audience:
         spec = self._spec
-        traits = self._trait_sources()
+        traits = self._traits()
         destinations = tuple(self._destination(index, traits) for index in range(len(spec.destinations)))
         self._check_destinations(destinations)
         return Audience(
@@ -81,7 +81,7 @@ class _Values:
             notify=tuple(channel for channel in map(_channel, spec.notify) if channel is not None),
             owners=tuple(spec.owners),
             membership=Membership(source=self._source(spec.membership, ("membership",)), key=spec.membership.key),
-            trait_sources=traits,
+            traits=traits,
             suppression=self._suppression(),
             destinations=destinations,
             warnings=tuple(self._findings.warnings),
@@ -182,7 +182,7 @@ class _Values:
         if dated and current:
             self._findings.fault(where, f"names {mark} and is `current: true`", "Leave `current` out.")
 
-    def _trait_sources(self) -> tuple[TraitSource, ...]:
+    def _traits(self) -> tuple[TraitSource, ...]:
         sources = []
         first_seen: dict[str, str] = {MEMBER_ID: "the audience key"}
         for index, spec in enumerate(self._spec.traits):

@@ -34,7 +34,7 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
     :raises SourceUnavailableError: A source broke off; nothing was sealed.
     """
     started = monotonic()
-    inputs = {"membership": membership.sha256, "sources": audience.trait_sources}
+    inputs = {"membership": membership.sha256, "sources": audience.traits}
     place = workspace.staging.place(audience_id=audience.id, day=day, stage="enrich", inputs=inputs)
     if (sealed := place.sealed(Profiles)) is not None:
         log.info(f"enrich: {day} is sealed already, {sealed.members:,} members")
@@ -42,7 +42,7 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
     with workspace.reader(audience, day) as reader:
         members = reader.engine.read_parquet(membership.path)
         profiles = members
-        for number, source in enumerate(audience.trait_sources, start=1):
+        for number, source in enumerate(audience.traits, start=1):
             with step(f"enrich: reading traits source {number}"):
                 traits = _traits(reader, source, members=members, label=f"traits source {number}")
             # The source's own key gets a name that no trait can have.
@@ -50,7 +50,7 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
         path = reader.scratch / "profiles.parquet"
         with step("enrich: joining traits to members, in order of the key"):
             reader.engine.to_parquet(profiles.order_by("member_id"), path)
-        names = tuple(trait.name for source in audience.trait_sources for trait in source.traits)
+        names = audience.trait_names
         sealed = place.seal(
             reader.scratch,
             Profiles(
@@ -59,10 +59,12 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
                 made_from=membership.sha256,
                 members=membership.members,
                 traits=names,
+                sources=tuple(reader.records),
+                cut={},
             ),
         )
     log.info(
-        f"enrich: {sealed.members:,} members, {len(names)} traits from {len(audience.trait_sources)} sources "
+        f"enrich: {sealed.members:,} members, {len(names)} traits from {len(audience.traits)} sources "
         f"({pace(monotonic() - started, sealed.members)})"
     )
     return sealed

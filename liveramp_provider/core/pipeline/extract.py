@@ -72,4 +72,5 @@ def _members(audience: Audience, day: date, reader: Reader) -> Membership:
         blank_keys=counts["rows"] - counts["given"],
         repeated_keys=counts["given"] - unique,
         members=unique,
+        sources=tuple(reader.records),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,20 +20,48 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from liveramp_provider.core.audience import FilesSource
+    from liveramp_provider.core.audience import FilesSource, SegmentEventsSource
+    from liveramp_provider.core.sources import OpenS3
 
 _BLOCK_BYTES = 1 << 20
 
 
-def read_files(source: FilesSource, engine: Backend, *, columns: Sequence[str], day: date, label: str) -> ir.Table:
-    """The named columns of all files of the day as one table. CSV columns are text, so that leading zeros stay.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFiles:
+    """The files of a day, on this machine.
 
-    :raises SourceError: There is no file of that day, or one of them cannot be read or lacks a column.
+    :param newest: When the youngest was written, in ISO 8601 and UTC.
+    """
+
+    paths: tuple[str, ...]
+    newest: str
+
+
+def found_files(
+    source: FilesSource | SegmentEventsSource, *, day: date, scratch: Path, s3: OpenS3, label: str
+) -> FoundFiles:
+    """The files of `source` that are of `day`; those on S3 are fetched.
+
+    :param scratch: Folder, yet to be made, for what is fetched.
+    :raises SourceError: There is no file of that day.
+    :raises SourceUnavailableError: S3 does not answer.
     """
     pattern = source.path.format(snapshot_date=day.isoformat())
     paths = sorted(glob.glob(pattern, recursive=True))
     if not paths:
         raise SourceError(f"{label}: no file matches {pattern}. Check the path, or whether {day} has been written yet.")
+    newest = max(Path(path).stat().st_mtime for path in paths)
+    return FoundFiles(paths=tuple(paths), newest=datetime.fromtimestamp(newest, UTC).isoformat())
+
+
+def read_files(
+    source: FilesSource, files: FoundFiles, engine: Backend, *, columns: Sequence[str], label: str
+) -> ir.Table:
+    """The named columns of all `files` as one table. CSV columns are text, so that leading zeros stay.
+
+    :raises SourceError: One of them cannot be read or lacks a column.
+    """
+    paths = list(files.paths)
     # The engine would fill what one of many files lacks with nulls, and lose its rows without a word.
     for path in paths:
         _check_header(path, source, columns, label=f"{label}: {Path(path).name}")
