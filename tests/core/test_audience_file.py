@@ -341,8 +341,12 @@ def test_exactly_one_source(tmp_path: Path) -> None:
     """A source is a query or files, never both and never none."""
     both = changed(("  sql:\n", "  files: {path: 'x/{snapshot_date}.csv'}\n  sql:\n"))
     neither = changed(("  - files:\n      path: data/{snapshot_date}.parquet\n    key: id", "  - key: id"))
-    assert sentences(tmp_path, both) == ["line 5: membership: needs exactly one source: sql or files."]
-    assert sentences(tmp_path, neither) == ["line 11: traits[0]: needs exactly one source: sql or files."]
+    assert sentences(tmp_path, both) == [
+        "line 5: membership: needs exactly one source: sql, files, segment_events or python."
+    ]
+    assert sentences(tmp_path, neither) == [
+        "line 11: traits[0]: needs exactly one of sql, files, segment_events, python, computed and predictive."
+    ]
 
 
 def test_a_destination_needs_a_file(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ MEANING = {
     "no kind in a file name", "braces in a file name", "open brace in a file name", "a hidden file name",
     "no key file", "a folder for a key file",  # the disk
     "deadline after the next run",
+    "opt-outs of unknown age", "the audience as its own opt-outs", "S3 without a connection", "no bucket",
+    "a connection for this machine", "a day in an event log's path", "the audience as a trait",
+    "an as-of table that is current", "a further value's name is taken", "a prediction from nothing known",
 }  # fmt: skip
 
 

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from liveramp_provider.core.audience import Compression, Hash, Identifier, Region, UpdateMethod
-from liveramp_provider.core.audience_file.schema_choices import at_least_one_of, exactly_one_of
+from liveramp_provider.core.audience_file.schema_base import Spec
+from liveramp_provider.core.audience_file.schema_choices import Choice, Kind, at_least_one_of
+from liveramp_provider.core.audience_file.schema_sources import (
+    SOURCE_EXAMPLE,
+    SUPPRESSION_EXAMPLE,
+    TRAITS_EXAMPLE,
+    MembershipSpec,
+    SuppressionSpec,
+    TraitsSpec,
+)
 from liveramp_provider.core.audience_file.schema_types import (
     ConnId,
     Cron,
@@ -24,19 +33,14 @@ from liveramp_provider.core.audience_file.schema_types import (
     LocalPath,
     OneLine,
     Organisation,
-    Query,
     RemoteFolder,
     SegmentValue,
-    SourceColumn,
     TimeZone,
     TraitName,
     switch,
 )
 from liveramp_provider.core.destinations.liveramp import MIN_MEMBERS
 
-_SQL = {"conn_id": "warehouse", "query": "select customer_id from vip where snapshot_date = :snapshot_date"}
-_OPT_OUTS = {"conn_id": "warehouse", "query": "select customer_id from opt_outs"}
-_SOURCE = {"sql": _SQL, "key": "customer_id"}
 _COLUMNS = {"CCID": {"from": "member_id"}, "EMAIL1": {"from": "email"}, "HIGH_VALUE": {"segment": "1"}}
 _ENCRYPTION = {"recipient": "86C66858DDC8AC1151F86A1AC0FADA3667413471", "public_key": "keys/liveramp.asc"}
 _EMAIL = {"conn_id": "smtp_default", "to": ["crm@example.com"]}
@@ -50,11 +54,8 @@ _DESTINATION = {
     "files": {"pii": True, "device": True},
 }
 
-
-class Spec(BaseModel):
-    """Base of every mapping in an audience file: unknown keys are refused, types are not guessed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+_CHANNEL_CHOICE = Choice({"email": Kind(), "slack": Kind(), "webhook": Kind()})
+_COLUMN_CHOICE = Choice({"from": Kind(takes=("identifier", "hash")), "segment": Kind()})
 
 
 class ScheduleSpec(Spec):
@@ -88,7 +89,7 @@ class WebhookSpec(Spec):
 class ChannelSpec(Spec):
     """Exactly one way to somebody."""
 
-    model_config = ConfigDict(json_schema_extra=exactly_one_of({"email": [], "slack": [], "webhook": []}))
+    model_config = ConfigDict(json_schema_extra=_CHANNEL_CHOICE.json_schema())
 
     email: EmailSpec | None = Field(default=None, description="By e-mail.", examples=[_EMAIL])
     slack: SlackSpec | None = Field(
@@ -100,106 +101,15 @@ class ChannelSpec(Spec):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ChannelSpec:
-        if sum(channel is not None for channel in (self.email, self.slack, self.webhook)) != 1:
+        if _CHANNEL_CHOICE.made(self) is None:
             raise ValueError("needs exactly one channel: email, slack or webhook")
         return self
-
-
-class SqlSpec(Spec):
-    """A query through an Airflow connection."""
-
-    conn_id: ConnId = Field(description="Airflow connection to the warehouse.", examples=["warehouse"])
-    query: Query = Field(
-        description="One SELECT; `:snapshot_date` (YYYY-MM-DD) and `:audience` are bound as parameters.",
-        examples=[_SQL["query"]],
-    )
-    current: bool = Field(
-        default=False, description="The query knows only today; past days are then refused.", examples=[False]
-    )
-
-
-class FilesSpec(Spec):
-    """Parquet or CSV files."""
-
-    path: LocalPath = Field(
-        description="Path or glob ending in .parquet, .csv or .csv.gz; `{snapshot_date}` is the day (YYYY-MM-DD).",
-        examples=["data/vip/{snapshot_date}/*.parquet"],
-    )
-    current: bool = Field(
-        default=False, description="The files are always today's; past days are then refused.", examples=[False]
-    )
-
-
-class KeyedSpec(Spec):
-    """Exactly one source, and the column that holds the key."""
-
-    model_config = ConfigDict(json_schema_extra=exactly_one_of({"sql": [], "files": []}))
-
-    sql: Spec | None
-    files: Spec | None
-    key: SourceColumn = Field(description="Column of the source that holds the audience key.", examples=["customer_id"])
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> KeyedSpec:
-        if (self.sql is None) == (self.files is None):
-            raise ValueError("needs exactly one source: sql or files")
-        return self
-
-
-class SourceSpec(KeyedSpec):
-    """Exactly one source that says which day it reads, and the column that holds the key."""
-
-    sql: SqlSpec | None = Field(default=None, description="Rows of a query.", examples=[_SQL])
-    files: FilesSpec | None = Field(
-        default=None, description="Rows of files.", examples=[{"path": "data/vip/{snapshot_date}/*.parquet"}]
-    )
-
-
-class TraitSourceSpec(SourceSpec):
-    """A source of traits, left-joined on the key; one row a key."""
-
-    select: Annotated[dict[TraitName, SourceColumn], Field(min_length=1)] = Field(
-        description="Our trait name: the source's column.", examples=[{"email": "email_address"}]
-    )
-
-
-class SuppressionSqlSpec(Spec):
-    """A query for the opt-outs of now."""
-
-    conn_id: ConnId = Field(description="Airflow connection to the warehouse.", examples=["warehouse"])
-    query: Query = Field(
-        description="One SELECT of all who have opted out by now; `:audience` is bound as a parameter.",
-        examples=[_OPT_OUTS["query"]],
-    )
-
-
-class SuppressionFilesSpec(Spec):
-    """Parquet or CSV files with the opt-outs of now."""
-
-    path: LocalPath = Field(
-        description="Path or glob ending in .parquet, .csv or .csv.gz; the same whatever day is delivered.",
-        examples=["data/opt_outs.csv"],
-    )
-
-
-class SuppressionSpec(KeyedSpec):
-    """People who have opted out. Read whenever a file is made, as it is then."""
-
-    sql: SuppressionSqlSpec | None = Field(default=None, description="Rows of a query.", examples=[_OPT_OUTS])
-    files: SuppressionFilesSpec | None = Field(
-        default=None, description="Rows of files.", examples=[{"path": "data/opt_outs.csv"}]
-    )
-    allow_empty: bool = Field(
-        default=False,
-        description="Nobody may have opted out; without it, an empty list stops the run.",
-        examples=[True],
-    )
 
 
 class ColumnSpec(Spec):
     """A column of a file: a trait (`from`) or a fixed value in every row (`segment`)."""
 
-    model_config = ConfigDict(json_schema_extra=exactly_one_of({"from": ["identifier", "hash"], "segment": []}))
+    model_config = ConfigDict(json_schema_extra=_COLUMN_CHOICE.json_schema())
 
     from_: TraitName | None = Field(
         default=None, alias="from", description="Trait, or member_id for the key column.", examples=["email"]
@@ -219,9 +129,9 @@ class ColumnSpec(Spec):
 
     @model_validator(mode="after")
     def _one_kind(self) -> ColumnSpec:
-        if (self.from_ is None) == (self.segment is None):
+        if _COLUMN_CHOICE.made(self) is None:
             raise ValueError("needs exactly one of from (a trait) and segment (a fixed value)")
-        if self.segment is not None and (self.hash is not None or self.identifier is not None):
+        if any(_COLUMN_CHOICE.misplaced(self)):
             raise ValueError("a segment is a fixed value: it has no hash and no identifier")
         return self
 
@@ -368,16 +278,16 @@ class AudienceSpec(Spec):
     owners: list[OneLine] = Field(
         default_factory=list, description="Who answers for this audience.", examples=[["crm@example.com"]]
     )
-    membership: SourceSpec = Field(description="Who is in it: one source and its key.", examples=[_SOURCE])
-    traits: list[TraitSourceSpec] = Field(
+    membership: MembershipSpec = Field(description="Who is in it: one source and its key.", examples=[SOURCE_EXAMPLE])
+    traits: list[TraitsSpec] = Field(
         default_factory=list,
-        description="What is known of them: any number of sources.",
-        examples=[[{**_SOURCE, "select": {"email": "email_address"}}]],
+        description="What is known of them: any number of steps, of which each sees the traits of earlier ones.",
+        examples=[[TRAITS_EXAMPLE]],
     )
     suppression: SuppressionSpec | None = Field(
         default=None,
-        description="Who has opted out and is in no file: one source and its key.",
-        examples=[{"sql": _OPT_OUTS, "key": "customer_id"}],
+        description="Who has opted out and is in no file: one source, and how it names people.",
+        examples=[SUPPRESSION_EXAMPLE],
     )
     destinations: Annotated[list[LiveRampSpec], Field(min_length=1)] = Field(
         description="Where it goes: at least one receiver.", examples=[[_DESTINATION]]

@@ -4,6 +4,7 @@ none leaves its folder, becomes part of a query, or is filled in by a template.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from typing import Annotated, Any
@@ -56,6 +57,26 @@ def _query(query: str) -> str:
 def _local_path(path: str) -> str:
     if "://" in path:
         raise ValueError("must be a path on this machine, such as data/vip.parquet or /data/vip.parquet; it is a URL")
+    return _no_climbing(path)
+
+
+def _source_path(path: str) -> str:
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        return _no_climbing(path)
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) or not key:
+        raise ValueError("must be a path on this machine, or s3://bucket/key")
+    return _no_climbing(path)
+
+
+def _expression(expression: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in expression if character not in "\n\t"):
+        raise ValueError("may hold no control characters")
+    return _no_template(expression)
+
+
+def _no_climbing(path: str) -> str:
     if ".." in path.split("/"):
         raise ValueError("must not climb with '..': write a path below the audience file, or an absolute one")
     if any(len(part.encode()) > 255 for part in path.split("/")):
@@ -103,11 +124,24 @@ LocalPath = Annotated[
     AfterValidator(_no_template),
     AfterValidator(_local_path),
 ]
+SourcePath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1000),
+    AfterValidator(_printable),
+    AfterValidator(_no_template),
+    AfterValidator(_source_path),
+]
 RemoteFolder = Annotated[
     str,
     _like(r"^[A-Za-z0-9_./-]{1,200}$", "an absolute folder of letters, digits, '_', '.', '-' and '/', at most 200"),
     AfterValidator(_remote_folder),
 ]
+FunctionName = Annotated[
+    str,
+    _like(r"^([A-Za-z_][A-Za-z0-9_]*[.])*[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$", "package.module:function"),
+]
+SegmentKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=5000), AfterValidator(_expression)]
 Organisation = Annotated[str, _like(r"^[A-Za-z0-9_-]{1,64}$", "1 to 64 letters, digits, - and _")]
 Filename = Annotated[
     str, _like(r"^[A-Za-z0-9_.{}-]{1,200}$", "1 to 200 letters, digits, '_', '.', '-' and placeholders in braces")

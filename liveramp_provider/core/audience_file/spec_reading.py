@@ -54,7 +54,7 @@ def read_spec(value: Value, findings: Findings) -> AudienceSpec | None:
         for detail in details:
             if detail["type"] != "missing" or _place(detail) not in misspelt:
                 findings.fault(_place(detail), *_words(detail))
-        findings.unread.update(_place(detail) for detail in details)
+        findings.unread.update(misspelt, map(_place, details))
         # Keys go last: a mapping's key and its value may both be wrong.
         for detail in sorted(details, key=_is_about_key):
             _mend(document, detail)

@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from sqlalchemy import text
 
 from liveramp_provider.core.audience import (
     Audience,
     Destination,
     EmailChannel,
     Encryption,
-    FilesSource,
-    Membership,
     Schedule,
     SlackChannel,
-    SqlSource,
     Suppression,
-    Trait,
-    TraitSource,
     WebhookChannel,
 )
 from liveramp_provider.core.audience_file.findings import dotted
+from liveramp_provider.core.audience_file.spec_sources import SourceValues, duration, placeholders_in
 from liveramp_provider.core.destinations import liveramp_files
-from liveramp_provider.core.destinations.liveramp import MEMBER_ID
-from liveramp_provider.core.naming import MAX_NAME_CHARS, PLACEHOLDERS, placeholders
+from liveramp_provider.core.naming import MAX_NAME_CHARS, PLACEHOLDERS
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import Channel, DeviceFile, PiiFile, Source
+    from liveramp_provider.core.audience import Channel, DeviceFile, PiiFile
     from liveramp_provider.core.audience_file.findings import Findings, Location
     from liveramp_provider.core.audience_file.schema import (
         AudienceSpec,
         ChannelSpec,
         EncryptionSpec,
-        FilesSpec,
         LiveRampSpec,
-        SourceSpec,
-        SqlSpec,
     )
 
-#: What a query may bind.
-QUERY_PARAMETERS = ("snapshot_date", "audience")
-
-_NO_PLACEHOLDERS = "The path is the same whatever the day: opt-outs are always those of now."
-_FILE_FORMATS = {".parquet": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 _ONE_DAY = timedelta(days=1)
+_TRAIT_NAMES = (("traits", "select"), ("traits", "computed"))
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -69,8 +53,11 @@ class _Values:
 
     def audience(self) -> Audience:
         spec = self._spec
-        traits = self._traits()
-        destinations = tuple(self._destination(index, traits) for index in range(len(spec.destinations)))
+        sources = SourceValues(spec.audience, self._path, self._findings)
+        membership = sources.membership(spec.membership)
+        traits = sources.traits(spec.traits)
+        names = tuple(name for step in traits for name in step.names)
+        destinations = tuple(self._destination(index, names) for index in range(len(spec.destinations)))
         self._check_destinations(destinations)
         return Audience(
             id=spec.audience,
@@ -80,9 +67,9 @@ class _Values:
             deliver_by=self._deliver_by(),
             notify=tuple(channel for channel in map(_channel, spec.notify) if channel is not None),
             owners=tuple(spec.owners),
-            membership=Membership(source=self._source(spec.membership, ("membership",)), key=spec.membership.key),
+            membership=membership,
             traits=traits,
-            suppression=self._suppression(),
+            suppression=self._suppression(sources, names),
             destinations=destinations,
             warnings=tuple(self._findings.warnings),
         )
@@ -92,115 +79,14 @@ class _Values:
         if written is None:
             return None
         where: Location = ("deliver_by",)
-        number, unit = int(written[:-1]), written[-1]
-        after = timedelta(hours=number) if unit == "h" else timedelta(minutes=number)
+        after = duration(written)
         if after > _ONE_DAY:
             self._findings.fault(where, "must be a day at most", "The next day's run begins then; write 24h or less.")
         if not self._spec.notify:
             self._findings.warn(where, "nobody is told of a late delivery; add notify")
         return after
 
-    def _source(self, spec: SourceSpec, where: Location) -> Source:
-        if spec.sql is not None:
-            return self._query(spec.sql, (*where, "sql", "query"))
-        if spec.files is None:
-            raise AssertionError("the schema lets exactly one source through")
-        return self._files_source(spec.files, (*where, "files", "path"))
-
-    def _suppression(self) -> Suppression | None:
-        spec = self._spec.suppression
-        where: Location = ("suppression",)
-        source: Source
-        if spec is None:
-            if "suppression" in self._spec.model_fields_set:
-                self._findings.fault(
-                    where, "has no value", "Name its source; without `suppression` nobody is left out."
-                )
-            return None
-        if spec.sql is not None:
-            at = (*where, "sql", "query")
-            if "snapshot_date" in self._bound(spec.sql.query, at, given=("audience",)):
-                message = "names :snapshot_date, but opt-outs are always those of now"
-                self._findings.fault(at, message, "Read all who have opted out, whatever the day.")
-            source = SqlSource(conn_id=spec.sql.conn_id, query=spec.sql.query, current=True)
-        elif spec.files is not None:
-            at = (*where, "files", "path")
-            self._placeholders(spec.files.path, at, known=())
-            source = self._files_at(spec.files.path, at, current=True)
-        else:
-            raise AssertionError("the schema lets exactly one source through")
-        return Suppression(source=source, key=spec.key, allow_empty=spec.allow_empty)
-
-    def _query(self, spec: SqlSpec, where: Location) -> SqlSource:
-        bound = self._bound(spec.query, where, given=QUERY_PARAMETERS)
-        self._check_day(where, dated="snapshot_date" in bound, current=spec.current, mark=":snapshot_date")
-        return SqlSource(conn_id=spec.conn_id, query=spec.query, current=spec.current)
-
-    def _bound(self, query: str, where: Location, *, given: tuple[str, ...]) -> set[str]:
-        """What the query binds, and what it seems to mean."""
-        known = " and ".join(f":{name}" for name in given)
-        bound = set(text(query).compile().params)
-        for name in sorted(bound - set(QUERY_PARAMETERS)):
-            nearest = get_close_matches(name.lower(), given, n=1)
-            hint = f"Did you mean :{nearest[0]}?" if nearest else "Write a literal colon as \\:."
-            self._findings.fault(
-                where, f"the query needs :{name}, but only {known} {'are' if given[1:] else 'is'} given", hint
-            )
-            bound.update(nearest)  # a slip of the pen says which day it reads, too
-        return bound
-
-    def _files_source(self, spec: FilesSpec, where: Location) -> FilesSource:
-        names = self._placeholders(spec.path, where, known=("snapshot_date",))
-        self._check_day(where, dated="snapshot_date" in names, current=spec.current, mark="{snapshot_date}")
-        return self._files_at(spec.path, where, current=spec.current)
-
-    def _files_at(self, path: str, where: Location, *, current: bool) -> FilesSource:
-        suffix = next((suffix for suffix in _FILE_FORMATS if path.endswith(suffix)), None)
-        if suffix is None:
-            self._findings.fault(where, "is of unknown format", f"It must end in {', '.join(_FILE_FORMATS)}.")
-        if not path.startswith("/"):
-            # The folder's own name is no pattern, whatever characters it has.
-            folder = glob.escape(str(self._path.parent)).replace("{", "{{").replace("}", "}}")
-            path = f"{folder}/{path}"
-        return FilesSource(path=path, format="parquet" if suffix == ".parquet" else "csv", current=current)
-
-    def _placeholders(self, template: str, where: Location, *, known: tuple[str, ...]) -> set[str]:
-        try:
-            names = set(placeholders(template))
-        except ValueError as error:
-            self._findings.fault(where, f"its braces cannot be read: {error}")
-            return set(known)
-        for name in sorted(names - set(known)):
-            hint = f"Known: {', '.join(f'{{{name}}}' for name in known)}." if known else _NO_PLACEHOLDERS
-            self._findings.fault(where, f"unknown placeholder {{{name}}}", hint)
-        return names
-
-    def _check_day(self, where: Location, *, dated: bool, current: bool, mark: str) -> None:
-        if not dated and not current:
-            hint = f"Use {mark}, or write `current: true` and past days are refused."
-            self._findings.fault(where, "does not say which day it reads", hint)
-        if dated and current:
-            self._findings.fault(where, f"names {mark} and is `current: true`", "Leave `current` out.")
-
-    def _traits(self) -> tuple[TraitSource, ...]:
-        sources = []
-        first_seen: dict[str, str] = {MEMBER_ID: "the audience key"}
-        for index, spec in enumerate(self._spec.traits):
-            where: Location = ("traits", index)
-            for name in spec.select:
-                # The engine does not tell capitals apart in column names.
-                if name.lower() in first_seen:
-                    self._findings.fault(
-                        (*where, "select", name),
-                        f"the name is taken by {first_seen[name.lower()]}",
-                        "Capitals make no difference; choose another name.",
-                    )
-                first_seen.setdefault(name.lower(), f"the trait {name} of traits[{index}]")
-            traits = tuple(Trait(name=name, column=column) for name, column in spec.select.items())
-            sources.append(TraitSource(source=self._source(spec, where), key=spec.key, traits=traits))
-        return tuple(sources)
-
-    def _destination(self, index: int, sources: tuple[TraitSource, ...]) -> Destination:
+    def _destination(self, index: int, traits: tuple[str, ...]) -> Destination:
         spec = self._spec.destinations[index]
         where: Location = ("destinations", index)
         self._check_filename(spec, (*where, "filename"))
@@ -216,7 +102,7 @@ class _Values:
             filename=spec.filename,
             compression=spec.compression,
             encryption=self._encryption(spec.encryption, (*where, "encryption")) if spec.encryption else None,
-            files=self._files(spec, where, sources),
+            files=self._files(spec, where, set(traits)),
             min_members=spec.guards.min_members,
         )
 
@@ -226,12 +112,9 @@ class _Values:
             self._findings.fault((*where, "public_key"), "there is no such file", "Relative paths start at this file.")
         return Encryption(recipient=spec.recipient.upper(), public_key=public_key, extension=spec.extension)
 
-    def _files(
-        self, spec: LiveRampSpec, where: Location, sources: tuple[TraitSource, ...]
-    ) -> tuple[PiiFile | DeviceFile, ...]:
+    def _files(self, spec: LiveRampSpec, where: Location, traits: set[str]) -> tuple[PiiFile | DeviceFile, ...]:
         if not self._knows_traits():
             return ()
-        traits = {trait.name for source in sources for trait in source.traits}
         segment = self._spec.audience.upper().replace("-", "_")
         region = spec.region
         files: list[PiiFile | DeviceFile] = []
@@ -250,9 +133,8 @@ class _Values:
 
     def _knows_traits(self) -> bool:
         """Whether every trait's name could be read; where not, nobody can say which one is missing."""
-        select = ("traits", "select")
         places = (tuple(part for part in place if isinstance(part, str)) for place in self._findings.unread)
-        return not any(place == select[: len(place)] for place in places)
+        return not any(place == named[: len(place)] for place in places for named in _TRAIT_NAMES)
 
     def _report(self, above: Location) -> liveramp_files.Report:
         def report(at: Location, message: str, hint: str = "", *, warning: bool = False) -> None:
@@ -263,8 +145,17 @@ class _Values:
 
         return report
 
+    def _suppression(self, sources: SourceValues, traits: tuple[str, ...]) -> Suppression | None:
+        spec = self._spec.suppression
+        if spec is not None:
+            return sources.suppression(spec, traits)
+        if "suppression" in self._spec.model_fields_set:
+            hint = "Name its source; without `suppression` nobody is left out."
+            self._findings.fault(("suppression",), "has no value", hint)
+        return None
+
     def _check_filename(self, spec: LiveRampSpec, where: Location) -> None:
-        names = self._placeholders(spec.filename, where, known=PLACEHOLDERS)
+        names = placeholders_in(spec.filename, where, known=PLACEHOLDERS, findings=self._findings)
         if not {"date", "upload_date"} & names:
             self._findings.fault(where, "has no date, so tomorrow's file would overwrite today's", "Add {date}.")
         if "kind" not in names:
