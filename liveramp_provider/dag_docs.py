@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 
 from liveramp_provider.core import errors
 from liveramp_provider.core.audience import (
+    ComputedTrait,
     DeviceFile,
     EmailChannel,
+    FilesSource,
     IdentifierColumn,
+    PredictiveTraits,
+    PythonSource,
     SegmentColumn,
+    SegmentEventsSource,
     SlackChannel,
     SqlSource,
     TraitColumn,
+    TraitSource,
     WebhookChannel,
 )
 from liveramp_provider.core.destinations.liveramp import MAX_FIELD_VALUES, MAX_SEGMENT_NAME_CHARS, REGIONS
@@ -31,8 +37,10 @@ if TYPE_CHECKING:
         Column,
         DeliveryFile,
         Destination,
+        Membership,
         Source,
         Suppression,
+        TraitStep,
     )
 
 #: What follows on which kind of error, in the order of a task's page.
@@ -51,11 +59,9 @@ def audience_doc(audience: Audience) -> str:
         f"Delivered daily at {_time(audience)}, each run for the day before. Described in {_code(audience.path.name)}.",
         _notices(audience),
         *([f"**Owners** {_codes(audience.owners)}."] if audience.owners else []),
-        f"**Members** by {_code(audience.membership.key)} from {_source(audience.membership.source)}.",
+        f"**Members** by {_code(audience.membership.key)} from {_rows(audience.membership)}.",
     ]
-    for source in audience.traits:
-        traits = _codes(trait.name for trait in source.traits)
-        blocks.append(f"**Traits** {traits} by {_code(source.key)} from {_source(source.source)}.")
+    blocks += [f"**Traits** {_codes(step.names)} {_origin(step)}." for step in audience.traits]
     blocks += [_opt_outs(audience.suppression)] if audience.suppression else []
     for destination in audience.destinations:
         blocks += [f"## {_text(destination.id)}", _how_sent(destination)]
@@ -107,7 +113,7 @@ def extract_doc(audience: Audience) -> str:
     membership = audience.membership
     return _task_doc(
         "Reads who is in the audience on the run's day, and seals the keys: unique and in order.",
-        f"From {_source(membership.source)}; the key is {_code(membership.key)}.",
+        f"From {_rows(membership)}; the key is {_code(membership.key)}.",
         again="A day that is sealed is returned as it was, whatever the source says now.",
         expect=_SOURCE_ERRORS,
     )
@@ -115,14 +121,10 @@ def extract_doc(audience: Audience) -> str:
 
 def enrich_doc(audience: Audience) -> str:
     """Markdown: which traits come from where."""
-    sources = []
-    for source in audience.traits:
-        rows = [(_code(trait.name), _code(trait.column)) for trait in source.traits]
-        sources += [f"From {_source(source.source)}, by {_code(source.key)}:", _table(("trait", "column"), rows)]
     return _task_doc(
         "Joins to every member what is known of them on the run's day. Members whom no source knows stay, without "
         "traits; rows of people who are no members are left out.",
-        *sources,
+        *(block for step in audience.traits for block in _step(step)),
         again="What is sealed from the same members by the same audience file is returned as it was.",
         expect=_SOURCE_ERRORS,
     )
@@ -211,15 +213,67 @@ def _channel(channel: Channel) -> str:
 
 
 def _source(source: Source) -> str:
-    if isinstance(source, SqlSource):
-        return f"a query through {_code(source.conn_id)}"
-    return f"{source.format} files {_code(source.path)}"
+    match source:
+        case SqlSource():
+            return f"a query through {_code(source.conn_id)}"
+        case FilesSource():
+            return f"{source.format} files {_code(source.path)}"
+        case SegmentEventsSource():
+            audience = f" of the audience {_code(source.audience_key)}" if source.audience_key else ""
+            return f"Segment's events{audience} in {_code(source.path)}"
+        case PythonSource():
+            return f"the function {_code(source.function)}"
+
+
+def _rows(rows: Membership | TraitSource) -> str:
+    """The source, and which of its rows count."""
+    source, as_of = _source(rows.source), rows.as_of
+    if as_of is None:
+        return source
+    until = f" until {_code(as_of.valid_to)}" if as_of.valid_to else ""
+    return f"{source}, of which the rows count that held on the day (from {_code(as_of.valid_from)}{until})"
+
+
+def _origin(step: TraitStep) -> str:
+    match step:
+        case TraitSource():
+            return f"by {_code(step.key)} from {_rows(step)}"
+        case ComputedTrait():
+            return f"computed as {_code(step.expression)}"
+        case PredictiveTraits():
+            return f"given by the function {_code(step.function)} for {_codes(step.inputs)}"
+
+
+def _step(step: TraitStep) -> list[str]:
+    """What a step of enrichment takes, and a table of what it gives."""
+    match step:
+        case TraitSource():
+            blocks = [f"From {_rows(step)}, by {_code(step.key)}:", _selected(step)]
+            if step.max_per_member > 1 or step.keep != "all":
+                order = f" in order of {_code(step.order_by)}" if step.order_by else ""
+                more = "more are an error" if step.keep == "all" else f"of more the {step.keep} are kept"
+                blocks.append(f"Up to {step.max_per_member} values a member{order}; {more}.")
+            return blocks
+        case ComputedTrait():
+            return [f"{_code(step.name)} is computed: {_code(step.expression)}"]
+        case PredictiveTraits():
+            return [f"The function {_code(step.function)} gives, for {_codes(step.inputs)}:", _selected(step)]
+
+
+def _selected(step: TraitSource | PredictiveTraits) -> str:
+    return _table(("trait", "column"), [(_code(trait.name), _code(trait.column)) for trait in step.traits])
 
 
 def _opt_outs(suppression: Suppression) -> str:
+    columns = _codes(column for column in (suppression.key, suppression.email, suppression.phone) if column)
+    age = (
+        f" A list of more than {duration(suppression.max_age.total_seconds())} stops the run."
+        if suppression.max_age
+        else ""
+    )
     return (
-        f"**Opt-outs** by {_code(suppression.key)} from {_source(suppression.source)}, as they are when the files are "
-        "made: people on that list are in no file, whatever its day."
+        f"**Opt-outs** by {columns} from {_source(suppression.source)}, as they are when the files are "
+        f"made: people on that list are in no file, whatever its day.{age}"
     )
 
 

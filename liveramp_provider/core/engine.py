@@ -47,6 +47,8 @@ def open_engine(settings: EngineSettings, scratch: Path) -> Iterator[Backend]:
         autoinstall_known_extensions=False,
         autoload_known_extensions=False,
     )
+    # Moments without a zone are UTC, wherever the machine stands.
+    connection.raw_sql("SET TimeZone = 'UTC'")
     try:
         yield connection
     # These speak of our own SQL and of no row: a fault of this package, shown as it is.

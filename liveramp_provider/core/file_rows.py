@@ -12,12 +12,11 @@ from liveramp_provider.core.errors import DataError, SealBrokenError
 from liveramp_provider.core.guards.limits import check_limits
 from liveramp_provider.core.pii_rows import pii_rows
 from liveramp_provider.core.progress import step
-from liveramp_provider.core.rows import staged
+from liveramp_provider.core.suppression import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import ibis.expr.types as ir
     import pyarrow as pa
 
     from liveramp_provider.core.artifacts import Profiles
@@ -51,7 +50,7 @@ def file_rows(
     table = reader.engine.read_parquet(profiles.path)
     if suppressed is not None:
         with step(f"{stage}: leaving out of {name} who has opted out"):
-            table = _without(suppressed, table, reader)
+            table = without(suppressed, table, reader)
     with step(f"{stage}: working out the rows of {name}"):
         if isinstance(file, PiiFile):
             rows = pii_rows(file, table, region=region, engine=reader.engine, scratch=reader.scratch)
@@ -60,14 +59,6 @@ def file_rows(
     with step(f"{stage}: holding {name} against the limits"):
         check_limits(file, rows, region=region, engine=reader.engine)
     return rows if suppressed is None else replace(rows, waterfall=_from_all_members(profiles, rows.waterfall))
-
-
-def _without(suppressed: Suppressed, profiles: ir.Table, reader: Reader) -> ir.Table:
-    """The profiles of everybody else, in key order as they were."""
-    keys = reader.engine.read_parquet(suppressed.path)
-    # Worked out by several threads, an anti-join mixes the blocks of rows.
-    kept = profiles.anti_join(keys, "member_id").order_by("member_id")
-    return staged(reader.engine, kept, reader.scratch / "profiles without suppressed.parquet")
 
 
 def _from_all_members(profiles: Profiles, waterfall: dict[str, int]) -> dict[str, int]:

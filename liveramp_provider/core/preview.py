@@ -70,7 +70,7 @@ def preview_files(
     :raises SourceError: The suppression list lacks a column or a file.
     :raises SourceUnavailableError: The suppression list cannot be read now.
     """
-    with read_suppressed(audience, day, workspace=workspace) as suppressed:
+    with read_suppressed(audience, destination, day, workspace=workspace) as suppressed:
         for file in destination.files:
             name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
             with workspace.reader(audience, day) as reader:

@@ -10,40 +10,57 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import SuppressionList
+from liveramp_provider.core.audience import Identifier, IdentifierColumn
+from liveramp_provider.core.destinations.liveramp import identifier_of_trait
 from liveramp_provider.core.errors import DataError
-from liveramp_provider.core.progress import step
+from liveramp_provider.core.progress import duration, step
 from liveramp_provider.core.sources import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
-    from liveramp_provider.core.audience import Audience, Suppression
+    import ibis.expr.types as ir
+
+    from liveramp_provider.core.addresses import ListedAddresses
+    from liveramp_provider.core.audience import Audience, Destination, Suppression
     from liveramp_provider.core.sources import Reader
     from liveramp_provider.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+#: By what else than their key people may be known.
+ADDRESSES = (Identifier.EMAIL, Identifier.PHONE)
+
+_WAY_OUT = "Correct the column in the audience file, or the source."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppressed:
     """The people to leave out.
 
-    :param path: Scratch Parquet file with one column ``member_id``, unique and in byte order.
+    :param keys: Scratch Parquet file with one column ``member_id``, unique and in byte order.
+    :param addresses: The e-mails and phones that people are known by.
+    :param traits: In which traits members have theirs.
     :param record: What may be kept of it.
     """
 
-    path: Path
+    keys: Path
+    addresses: tuple[ListedAddresses, ...]
+    traits: Mapping[Identifier, tuple[str, ...]]
     record: SuppressionList
 
 
 @contextmanager
-def read_suppressed(audience: Audience, day: date, *, workspace: Workspace) -> Iterator[Suppressed | None]:
+def read_suppressed(
+    audience: Audience, destination: Destination, day: date, *, workspace: Workspace
+) -> Iterator[Suppressed | None]:
     """Who has opted out of `audience`, as the source says now; ``None`` where the audience has no suppression list.
 
+    :param destination: Its region says how phone numbers are read.
     :param day: The day of the files. It does not matter who had opted out by then.
-    :raises DataError: The list is empty and may not be, or none of its rows has a key.
+    :raises DataError: The list is empty and may not be, too old, or a column of it holds nothing that can be used.
     :raises SourceError: The source lacks a column or a file.
     :raises SourceUnavailableError: The source cannot be reached or broke off.
     """
@@ -52,55 +69,167 @@ def read_suppressed(audience: Audience, day: date, *, workspace: Workspace) -> I
         return
     with workspace.staging.scratch() as scratch:
         with workspace.reader(audience, day) as reader:
-            now = replace(reader, day=reader.today)
-            suppressed = _read(audience.suppression, now, target=scratch / "suppressed.parquet")
+            now = replace(reader, day=reader.today, day_end=datetime.now(UTC))
+            suppressed = _read(audience, audience.suppression, destination, now, scratch=scratch)
         yield suppressed
 
 
-def _read(suppression: Suppression, reader: Reader, *, target: Path) -> Suppressed:
-    from liveramp_provider.core.identifiers import as_text, clean
+def _read(
+    audience: Audience, suppression: Suppression, destination: Destination, reader: Reader, *, scratch: Path
+) -> Suppressed:
+    from liveramp_provider.core.addresses import listed_addresses
 
     read_at = datetime.now(UTC)
     with step("suppression: reading who has opted out"):
-        rows = reader.table(suppression.source, [suppression.key], label="suppression")
-        keyed = rows.select(member_id=clean(as_text(rows[suppression.key])))
-        reader.engine.to_parquet(keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), target)
-        counted = keyed.aggregate(rows=keyed.count(), given=keyed.member_id.count())
-        counts = reader.engine.to_pyarrow(counted).to_pylist()[0]
-        keys, sha256 = _digest_of_keys(target, reader)
-    _check_filled(suppression, rows=counts["rows"], keys=keys)
-    log.info(f"suppression: {keys:,} people have opted out; {counts['rows'] - counts['given']:,} rows without a key")
+        listed = _listed(suppression, reader)
+        rows = int(reader.engine.to_pyarrow(listed.count()).as_py())
+        keys = _keys(listed, reader, scratch / "keys.parquet")
+        addresses = tuple(
+            listed_addresses(
+                listed,
+                identifier,
+                region=destination.region,
+                engine=reader.engine,
+                path=scratch / f"{identifier}.parquet",
+            )
+            for identifier in ADDRESSES
+            if identifier.value in listed.columns
+        )
+        updated_at = _updated_at(listed, reader)
+        counts, digest = _digest([keys, *(one.people for one in addresses)], reader)
+    _check_filled(suppression, addresses, rows=rows, keys=counts[0])
+    _check_age(suppression, updated_at, read_at)
+    found = {one.identifier: one.count for one in addresses}
     record = SuppressionList(
         source=name_of(suppression.source),
         read_at=read_at,
-        updated_at="",
-        keys=keys,
-        emails=0,
-        phones=0,
-        sha256=sha256,
+        updated_at=updated_at.isoformat() if updated_at else "",
+        keys=counts[0],
+        emails=found.get(Identifier.EMAIL, 0),
+        phones=found.get(Identifier.PHONE, 0),
+        sha256=digest,
     )
-    return Suppressed(path=target, record=record)
+    log.info(
+        f"suppression: {rows:,} rows name {record.keys:,} keys, {record.emails:,} e-mails and {record.phones:,} phones "
+        "of people who have opted out"
+    )
+    return Suppressed(keys=keys, addresses=addresses, traits=_address_traits(audience, destination), record=record)
 
 
-def _digest_of_keys(path: Path, reader: Reader) -> tuple[int, str]:
-    """How many keys there are, and the SHA-256 over them."""
-    count, digest = 0, hashlib.sha256()
-    for batch in reader.engine.to_pyarrow_batches(reader.engine.read_parquet(path)):
-        count += batch.num_rows
-        # No clean key holds a line break.
-        digest.update("".join(f"{key}\n" for key in batch.column(0).to_pylist()).encode())
-    return count, digest.hexdigest()
+def _listed(suppression: Suppression, reader: Reader) -> ir.Table:
+    """The rows of the list, its columns under our names."""
+    named = {
+        "key": suppression.key,
+        Identifier.EMAIL.value: suppression.email,
+        Identifier.PHONE.value: suppression.phone,
+        "updated": suppression.updated_at,
+    }
+    columns = {name: column for name, column in named.items() if column}
+    rows = reader.table(suppression.source, list(columns.values()), label="suppression")
+    return rows.select(**{name: rows[column] for name, column in columns.items()})
 
 
-def _check_filled(suppression: Suppression, *, rows: int, keys: int) -> None:
+def _keys(listed: ir.Table, reader: Reader, path: Path) -> Path:
+    """The audience keys on the list, each once, in byte order."""
+    from liveramp_provider.core.identifiers import as_text, clean
+    from liveramp_provider.core.rows import nothing
+
+    key = clean(as_text(listed["key"])) if "key" in listed.columns else nothing()
+    keyed = listed.select(member_id=key)
+    reader.engine.to_parquet(keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
+    return path
+
+
+def _updated_at(listed: ir.Table, reader: Reader) -> datetime | None:
+    """How fresh the list is: its newest moment, or else what its source tells; ``None`` where nobody can say."""
+    if "updated" in listed.columns:
+        from liveramp_provider.core.moments import moment_of
+
+        newest: datetime | None = reader.engine.to_pyarrow(moment_of(listed["updated"]).max()).as_py()
+        return newest
+    watermark = reader.records[-1].watermark
+    return datetime.fromisoformat(watermark) if watermark else None
+
+
+def _digest(paths: list[Path], reader: Reader) -> tuple[list[int], str]:
+    """How many rows each of the files has, and the SHA-256 over all of them."""
+    counts, digest = [], hashlib.sha256()
+    for path in paths:
+        count = 0
+        for batch in reader.engine.to_pyarrow_batches(reader.engine.read_parquet(path)):
+            count += batch.num_rows
+            lines = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            digest.update("".join(f"{line}\n" for line in lines).encode())
+        digest.update(b"\n")
+        counts.append(count)
+    return counts, digest.hexdigest()
+
+
+def _check_filled(suppression: Suppression, addresses: Sequence[ListedAddresses], *, rows: int, keys: int) -> None:
     # An empty list is more often a broken job than good news, and whoever is sent by mistake cannot be called back.
-    if rows and not keys:
-        raise DataError(
-            f"suppression: none of the {rows:,} rows has a key in {suppression.key}; nothing was sealed. "
-            "Correct the key in the audience file, or the source."
-        )
     if not rows and not suppression.allow_empty:
         raise DataError(
             "suppression: the list is empty; nothing was sealed. Mend the source and clear this task, or write "
             "`allow_empty: true` if it may be that nobody has opted out."
         )
+    columns = {Identifier.EMAIL: suppression.email, Identifier.PHONE: suppression.phone}
+    for one in addresses:
+        column = columns[one.identifier]
+        if one.given and not one.count:
+            raise DataError(
+                f"suppression: none of the {one.given:,} values in {column} is an {one.identifier} address, plain or "
+                f"as MD5, SHA-1 or SHA-256; nothing was sealed. {_WAY_OUT}"
+            )
+        if one.unreadable:
+            log.warning(f"suppression: {one.unreadable:,} of {one.given:,} values in {column} cannot match anybody")
+    if rows and not keys and not any(one.count for one in addresses):
+        named = " or ".join(column for column in (suppression.key, *columns.values()) if column)
+        raise DataError(
+            f"suppression: none of the {rows:,} rows has a value in {named}; nothing was sealed. {_WAY_OUT}"
+        )
+
+
+def _check_age(suppression: Suppression, updated_at: datetime | None, now: datetime) -> None:
+    if suppression.max_age is None:
+        return
+    if updated_at is None:
+        raise DataError(
+            "suppression: nobody can say how old the list is, and it has a max_age; nothing was sealed. "
+            "Fill the column of updated_at."
+        )
+    age = now - updated_at
+    if age > suppression.max_age:
+        raise DataError(
+            f"suppression: the list is of {updated_at:%F %H:%M} UTC, {duration(age.total_seconds())} old, and may be "
+            f"{duration(suppression.max_age.total_seconds())} at most; nothing was sealed. "
+            "Mend the job that writes it and clear this task."
+        )
+
+
+def _address_traits(audience: Audience, destination: Destination) -> dict[Identifier, tuple[str, ...]]:
+    """Where members' e-mails and phones stand: in traits of that name, and in columns that say so."""
+    said = {
+        (column.identifier, column.trait)
+        for file in destination.files
+        for column in file.columns
+        if isinstance(column, IdentifierColumn)
+    }
+    named = {(identifier_of_trait(trait), trait) for trait in audience.trait_names}
+    return {
+        identifier: tuple(sorted(trait for kind, trait in said | named if kind is identifier))
+        for identifier in ADDRESSES
+    }
+
+
+def without(suppressed: Suppressed, profiles: ir.Table, reader: Reader) -> ir.Table:
+    """The profiles of everybody else, in key order as they were."""
+    from liveramp_provider.core.addresses import members_with
+    from liveramp_provider.core.rows import staged
+
+    gone = reader.engine.read_parquet(suppressed.keys)
+    for listed in suppressed.addresses:
+        traits = suppressed.traits[listed.identifier]
+        gone = gone.union(members_with(listed, profiles, traits, engine=reader.engine))
+    # Worked out by several threads, an anti-join mixes the blocks of rows.
+    kept = profiles.anti_join(gone, "member_id").order_by("member_id")
+    return staged(reader.engine, kept, reader.scratch / "profiles without suppressed.parquet")

@@ -268,7 +268,7 @@ def test_an_empty_list_that_is_allowed_takes_out_nobody(tmp_path: Path) -> None:
 def test_rows_without_any_key_are_no_empty_list(tmp_path: Path, allow_empty: bool) -> None:
     """A list whose keys are all blank is a broken one, whatever is allowed."""
     made = people(tmp_path, opt_outs(tmp_path, ["", " ", "null"], allow_empty=allow_empty))
-    with pytest.raises(DataError, match="suppression: none of the 3 rows has a key in id; nothing was sealed"):
+    with pytest.raises(DataError, match="suppression: none of the 3 rows has a value in id; nothing was sealed"):
         sent(tmp_path, made)
     assert sealed_folders(tmp_path) == ["enrich", "extract"]
 
@@ -346,7 +346,7 @@ def test_the_audience_file_says_where_opt_outs_come_from(tmp_path: Path) -> None
         ),
         (
             "{files: {path: o.txt}, key: id}",
-            "suppression.files.path: is of unknown format. It must end in .parquet, .csv, .csv.gz.",
+            "suppression.files.path: is of unknown format. It must end in .parquet, .csv, .csv.gz, .jsonl, .jsonl.gz.",
         ),
     ],
     ids=["nothing", "a day in the query", "a parameter", "a day in the path", "a format"],

@@ -58,7 +58,8 @@ QUERY_PARAMETERS = ("snapshot_date", "audience")
 #: The column that holds the person in rows of Segment's event log: the user id, or else the anonymous id.
 SEGMENT_USER = "userId"
 
-_NO_PLACEHOLDERS = "The path is the same whatever the day."
+_OPT_OUTS_OF_NOW = "The path is the same whatever the day: opt-outs are always those of now."
+_TIMED_EVENTS = "The path is the same whatever the day: every event has its own time."
 _FILE_FORMATS = {
     ".parquet": "parquet",
     ".csv": "csv",
@@ -181,7 +182,8 @@ class SourceValues:
                 self._findings.fault(at, message, "Read all who have opted out, whatever the day.")
             return SqlSource(conn_id=spec.sql.conn_id, query=spec.sql.query, current=True)
         if spec.files is not None:
-            placeholders_in(spec.files.path, (*where, "files", "path"), known=(), findings=self._findings)
+            at = (*where, "files", "path")
+            placeholders_in(spec.files.path, at, known=(), hint=_OPT_OUTS_OF_NOW, findings=self._findings)
             return self._files_at(spec.files, (*where, "files"), current=True)
         if spec.python is not None:
             return PythonSource(function=spec.python.function, current=True)
@@ -232,7 +234,7 @@ class SourceValues:
         )
 
     def _events(self, spec: SegmentMembersSpec | SegmentTraitsSpec, where: Location) -> SegmentEventsSource:
-        placeholders_in(spec.path, (*where, "path"), known=(), findings=self._findings)
+        placeholders_in(spec.path, (*where, "path"), known=(), hint=_TIMED_EVENTS, findings=self._findings)
         return SegmentEventsSource(
             path=self._located(spec.path, spec.conn_id, where),
             conn_id=spec.conn_id or "",
@@ -330,16 +332,21 @@ class SourceValues:
         self._findings.fault(where, "is the audience's own key, which is no trait", hint)
 
 
-def placeholders_in(template: str, where: Location, *, known: Sequence[str], findings: Findings) -> set[str]:
-    """The placeholders of a template; those that nobody fills in go to `findings`."""
+def placeholders_in(
+    template: str, where: Location, *, known: Sequence[str], findings: Findings, hint: str = ""
+) -> set[str]:
+    """The placeholders of a template; those that nobody fills in go to `findings`.
+
+    :param hint: What to do about them; empty: a list of the known ones.
+    """
     try:
         names = set(placeholders(template))
     except ValueError as error:
         findings.fault(where, f"its braces cannot be read: {error}")
         return set(known)
     for name in sorted(names - set(known)):
-        hint = f"Known: {', '.join(f'{{{name}}}' for name in known)}." if known else _NO_PLACEHOLDERS
-        findings.fault(where, f"unknown placeholder {{{name}}}", hint)
+        listed = f"Known: {', '.join(f'{{{name}}}' for name in known)}."
+        findings.fault(where, f"unknown placeholder {{{name}}}", hint or listed)
     return names
 
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.artifacts import SealedFile
+from liveramp_provider.core.artifacts import Profiles, SealedFile
+from liveramp_provider.core.errors import SealBrokenError
 from liveramp_provider.core.naming import delivered_name, inner_name
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.artifacts import SuppressionList
     from liveramp_provider.core.audience import Audience, Destination, DeviceFile, PiiFile
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.rows import Rows
@@ -47,11 +48,49 @@ def build(
     :raises EncryptionKeyError: The key may not be used any more.
     :raises EncryptionError: gpg failed; nothing was sealed.
     """
-    with read_suppressed(audience, day, workspace=workspace) as suppressed:
+    with read_suppressed(audience, destination, day, workspace=workspace) as suppressed:
         return tuple(
             _build_file(audience, destination, day, file, profiles=profiles, suppressed=suppressed, workspace=workspace)
             for file in destination.files
         )
+
+
+def rebuild(audience: Audience, destination: Destination, sealed: SealedFile, *, workspace: Workspace) -> SealedFile:
+    """`sealed` as opt-outs are now: itself where the list is still the same, else the file made anew.
+
+    For a file that waited between build and deliver, before anything of it is at the receiver.
+
+    :raises DataError: The file breaks one of the receiver's limits now, or the suppression list is empty or too old.
+    :raises SourceError: The suppression list lacks a column or a file.
+    :raises SourceUnavailableError: The suppression list cannot be read now; nothing may be sent.
+    :raises SealBrokenError: It has to be made anew, and what it was made from is not staged any more.
+    """
+    with read_suppressed(audience, destination, sealed.day, workspace=workspace) as suppressed:
+        if _digest_of_list(suppressed.record if suppressed else None) == _digest_of_list(sealed.suppression):
+            return sealed
+        log.info(f"build: the opt-outs have changed since {sealed.name} was sealed; it is made anew")
+        profiles = workspace.staging.find(
+            Profiles, sealed.made_from, audience_id=audience.id, day=sealed.day, stage="enrich"
+        )
+        if profiles is None:
+            raise SealBrokenError(
+                f"{sealed.name}: somebody has opted out since it was sealed, and the profiles it was made from are not "
+                "staged any more; it was not sent. Clear the run from its extract task on."
+            )
+        file = next(file for file in destination.files if file.slot == sealed.slot)
+        return _build_file(
+            audience,
+            destination,
+            sealed.day,
+            file,
+            profiles=profiles,
+            suppressed=suppressed,
+            workspace=workspace,
+        )
+
+
+def _digest_of_list(record: SuppressionList | None) -> str:
+    return record.sha256 if record else ""
 
 
 def _build_file(
@@ -114,7 +153,7 @@ def _inputs(
     """All that the sealed bytes depend on."""
     return {
         "profiles": profiles.sha256,
-        "suppressed": suppressed.record.sha256 if suppressed else "",
+        "suppressed": _digest_of_list(suppressed.record if suppressed else None),
         "region": destination.region,
         "file": file,
         "name": name,
