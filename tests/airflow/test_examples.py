@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import runpy
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +31,9 @@ def box(installation: Installation, tmp_path: Path) -> Iterator[LiveRampBox]:
         LiveRampAudience(name="PII", folder=FOLDER, filename=r"3242_high_value_customers-PII_.*", kind="known"),
         LiveRampAudience(name="D", folder=FOLDER, filename=r"3242_high_value_customers-D_.*", kind="pseudonymous"),
         LiveRampAudience(name="gold", folder="/uploads/gold", filename=r"3242_gold-PII_.*", kind="known"),
+        LiveRampAudience(
+            name="churn", folder="/uploads/likely_to_leave", filename=r"3242_likely_to_leave-PII_.*", kind="known"
+        ),
         LiveRampAudience(name="silver", folder="/uploads/silver", filename=r"3242_silver-PII_.*", kind="known"),
     ]
     with LiveRampBox(tmp_path / "box", audiences=audiences) as receiver:
@@ -45,6 +50,10 @@ def example(installation: Installation, name: str) -> dict[str, DAG]:
 
 def ingested(box: LiveRampBox) -> list[str]:
     return [file.name for file in box.files() if file.status == "ingested"]
+
+
+def rows_of(content: bytes) -> list[list[str]]:
+    return list(csv.reader(content.decode().splitlines()))[1:]
 
 
 def test_an_extra_task_lets_a_large_audience_through(installation: Installation, box: LiveRampBox) -> None:
@@ -91,7 +100,29 @@ def test_audiences_in_python_deliver(installation: Installation, box: LiveRampBo
     assert box.members("gold").isdisjoint(box.members("silver"))
 
 
+def test_an_own_source_and_an_own_score_deliver(
+    installation: Installation, box: LiveRampBox, sample_warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function's members are those with a device, and everybody's score arrives as a word of three."""
+    # Airflow puts the folder of the DAGs there.
+    monkeypatch.syspath_prepend(str(installation.home / "examples"))
+    (dag,) = example(installation, "own_source_and_score").values()
+    outcome = installation.run(dag=dag)
+
+    assert set(outcome.tasks.values()) == {"success"}
+    assert ingested(box) == ["3242_likely_to_leave-PII_2026-11-20.csv.gz"]
+    with sqlite3.connect(sample_warehouse) as warehouse:
+        query = (
+            "select distinct customer_id from devices where snapshot_date = '2026-11-20' and customer_id is not null"
+        )
+        with_device = {key for (key,) in warehouse.execute(query)}
+    assert box.members("churn") <= with_device
+    assert len(box.members("churn")) > 25
+    risks = {cell for row in rows_of(box.decrypted("3242_likely_to_leave-PII_2026-11-20.csv.gz")) for cell in row[2:]}
+    assert risks == {"high", "some", ""}
+
+
 def test_every_example_is_run() -> None:
     """A new example needs a test here."""
     names = {path.stem for path in (REPOSITORY / "examples").glob("*.py")}
-    assert names == {"extra_task", "hand_written", "audience_in_python"}
+    assert names == {"extra_task", "hand_written", "audience_in_python", "own_source_and_score"}

@@ -1,0 +1,1 @@
+"""What the example of an own source and an own score brings along; lies beside the DAGs, where Airflow imports it."""
