@@ -19,7 +19,7 @@ def customers_with_devices(snapshot_date: date) -> Iterator[pd.DataFrame]:
 
     Stands for a CRM with an API of its own; here, the pages come from the sample warehouse.
     """
-    yield from SqliteHook("warehouse").get_df_by_chunks(
+    yield from SqliteHook("warehouse").get_df_by_chunks(  # type: ignore[no-untyped-call]  # Airflow's
         "select distinct customer_id from devices where snapshot_date = ?",
         parameters=[snapshot_date.isoformat()],
         chunksize=_PAGE_ROWS,
