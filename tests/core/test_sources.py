@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -19,6 +21,7 @@ from liveramp_provider.core.errors import DataError, SourceError, SourceUnavaila
 from liveramp_provider.core.identifiers import as_text
 from liveramp_provider.core.sources import Reader
 from liveramp_provider.core.sources import sql as sql_module
+from liveramp_provider.core.sources.cells import tables_of
 from tests.core.pipeline import (
     DAY,
     account,
@@ -38,8 +41,10 @@ from tests.core.pipeline import (
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
+    from mypy_boto3_s3 import S3Client
 
 CANARY = "canary@example.com"
+DAY_END = datetime(2026, 11, 21, 5, tzinfo=UTC)
 
 
 class Warehouse:
@@ -69,8 +74,12 @@ def warehouse(tmp_path: Path, backend: Backend) -> Iterator[Warehouse]:
 
 
 def reader_of(backend: Any, folder: Path, engine: sa.Engine, **changes: Any) -> Reader:
-    parts = {"audience_id": "vip", "day": DAY, "today": DAY + timedelta(days=1)} | changes
-    return Reader(engine=backend, connect=lambda _: engine, scratch=folder, **parts)
+    parts = {"audience_id": "vip", "day": DAY, "today": DAY + timedelta(days=1), "day_end": DAY_END} | changes
+    return Reader(engine=backend, connect=lambda _: engine, s3=no_s3, scratch=folder, **parts)
+
+
+def no_s3(conn_id: str) -> S3Client:
+    raise NotImplementedError(conn_id)
 
 
 def test_parameters_are_bound(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -146,11 +155,8 @@ PLAIN = {
 
 @pytest.mark.parametrize("text", PLAIN)
 @pytest.mark.parametrize("first", [[], [None], ["a"]], ids=["alone", "after nothing", "after text"])
-def test_plain_values(
-    text: str, first: list[object], backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_values(text: str, first: list[object], backend: Backend, tmp_path: Path) -> None:
     """A value of a driver has the same text whether its column began with it, with nothing, or with text."""
-    monkeypatch.setattr(sql_module, "BATCH_ROWS", 1)
     assert landed(backend, tmp_path, *first, PLAIN[text])[-1] == text
 
 
@@ -170,35 +176,44 @@ def test_plain_values(
         (1.5, True),
         (1, date(2026, 1, 1)),
         ("\ud800",),
+        (["canary"], "canary"),
+        ([1], ["canary"]),
+        ([{"a": "canary"}],),
     ],
 )
-def test_mixed_kinds(
-    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: tuple[object, ...]
-) -> None:
+def test_mixed_kinds(backend: Backend, tmp_path: Path, cells: tuple[object, ...]) -> None:
     """A column that changes its kind, or holds what has no plain text, is named, and none of its values is."""
-    monkeypatch.setattr(sql_module, "BATCH_ROWS", 1)
     with pytest.raises(DataError, match="membership: column x holds values of different kinds") as caught:
         landed(backend, tmp_path, *cells)
     assert "canary" not in told(caught.value)
 
 
-class _Rows:
-    """A result as SQLAlchemy gives it, of cells that SQLite cannot hold."""
-
-    def __init__(self, cells: tuple[object, ...]) -> None:
-        self._cells = cells
-
-    def partitions(self, size: int) -> Iterator[list[tuple[object]]]:
-        for start in range(0, len(self._cells), size):
-            yield [(cell,) for cell in self._cells[start : start + size]]
-
-
 def landed(backend: Backend, folder: Path, *cells: object) -> list[str | None]:
-    """The texts of a column of these cells, after they went through the file they land in."""
+    """The texts of a column of these cells, each a batch of its own, after they went through a file."""
     target = folder / "landed.parquet"
-    sql_module._write(_Rows(cells), columns=["x"], target=target, label="membership")
+    tables = tables_of([[(cell,)] for cell in cells], ["x"], types=(), label="membership")
+    pq.write_table(pa.concat_tables(tables), target)
     table = backend.read_parquet(target)
     return backend.to_pyarrow(table.select(x=as_text(table.x)))["x"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([["a", None, "b"], None, []], pa.string()),
+        ([[], ["a"], [7]], pa.string()),
+        ([[1, 2], [None], [3]], pa.int64()),
+        ([[0.5], [1]], pa.float64()),
+        ([[date(2026, 1, 1)]], pa.date32()),
+        ([[None, "a"], ["b"]], pa.string()),
+    ],
+)
+def test_lists(cells: list[list[object] | None], kind: pa.DataType) -> None:
+    """Several values in one cell arrive as a list of one type, in their order; no list is not an empty list."""
+    landed = pa.concat_tables(tables_of([[(cell,)] for cell in cells], ["x"], types=(), label="membership"))
+    assert landed.schema.field("x").type == pa.list_(kind)
+    texts = [[str(item) for item in cell] for cell in cells] if cells[-1] == [7] else cells
+    assert landed["x"].to_pylist() == texts
 
 
 BREAKING = {

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from datetime import date, datetime, time
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+from contextlib import closing
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from liveramp_provider.core.errors import DataError, SourceError, SourceUnavailableError
 from liveramp_provider.core.progress import count
+from liveramp_provider.core.sources.cells import tables_of
 from liveramp_provider.core.sources.columns import check_columns
+from liveramp_provider.core.sources.failures import broke_off, no_rows, refused
+from liveramp_provider.core.sources.postgres import speaks_postgres, typed_query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from liveramp_provider.core.audience import SqlSource
+    from liveramp_provider.core.errors import SourceError, SourceUnavailableError
+    from liveramp_provider.core.sources.postgres import TypedQuery
 
 BATCH_ROWS = 50_000
 
-_TYPES: dict[str, sa.types.TypeEngine[Any]] = {"snapshot_date": sa.Date(), "audience": sa.String()}
-# What has a text form that everybody would write; a bool is an int, a datetime a date.
-_PLAIN = str | int | float | Decimal | date | time | UUID
-# Scale differs from row to row in some warehouses; this leaves room on both sides of the point.
-_DECIMAL_DIGITS, _DECIMAL_SCALE = 38, 9
-# Kinds of columns, and the types of value that each holds unchanged. Left to itself, Arrow would put 2.5 as 2 into a
-# column that began with whole numbers, and a moment as its day into a column of dates.
-_TAKES: dict[type, frozenset[type]] = {
-    bool: frozenset({bool}),
-    int: frozenset({int}),
-    float: frozenset({float, int}),
-    Decimal: frozenset({Decimal, int}),
-    date: frozenset({date}),
-    datetime: frozenset({datetime}),
-    time: frozenset({time}),
-}
+
+class _Day(sa.Date):
+    """A date that is one also where it stands in the text of a query."""
+
+    def literal_processor(self, dialect: sa.Dialect) -> Callable[[date], str]:
+        return lambda value: f"DATE '{value.isoformat()}'"
 
 
-class _Kind(NamedTuple):
-    """What a column holds, and the types of value it takes."""
+class _Word(sa.String):
+    """A text that ends nowhere but at its end, however the server reads backslashes."""
 
-    type: pa.DataType
-    takes: frozenset[type]
+    def literal_processor(self, dialect: sa.Dialect) -> Callable[[str], str]:
+        return lambda value: "E'" + value.replace("\\", r"\\").replace("'", "''") + "'"
 
 
-_TEXT = _Kind(pa.string(), frozenset({str}))
+_TYPES: dict[str, sa.types.TypeEngine[Any]] = {"snapshot_date": _Day(), "audience": _Word()}
 
 
 def land_query(
@@ -67,105 +60,84 @@ def land_query(
     :raises SourceUnavailableError: The warehouse cannot be reached or broke off; retry.
     :raises DataError: A column holds values of different kinds.
     """
-    statement = sa.text(source.query)
-    used = [name for name in parameters if name in statement.compile().params]
-    statement = statement.bindparams(*(sa.bindparam(name, parameters[name], _TYPES[name]) for name in used))
     names = list(dict.fromkeys(columns))
+    bound = partial(_bound, parameters=parameters)
+    place = f"{label}: {source.conn_id}"
     answered = False
     try:
-        with engine.connect().execution_options(stream_results=True, yield_per=BATCH_ROWS) as connection:
-            result = connection.execute(statement)
-            answered = True
-            check_columns(list(result.keys()), names, label=label)
-            _write(result.columns(*names), columns=names, target=target, label=label)
+        with engine.connect() as connection:
+            if speaks_postgres(connection):
+                query = typed_query(connection, source.query, names, bound=bound, label=label)
+                tables, schema = _of_postgres(connection, query, label=label, place=place), query.schema
+            else:
+                result = _streamed(connection, bound(source.query))
+                answered = True
+                check_columns(list(result.keys()), names, label=label)
+                rows = result.columns(*names).partitions(BATCH_ROWS)
+                tables, schema = tables_of(rows, names, types=(), label=label), _of_texts(names)
+            _write(tables, schema, target)
         return
     except sa.exc.SQLAlchemyError as error:
-        failure = _translated(error, label=f"{label}: {source.conn_id}", answered=answered)
+        failure = _translated(error, place, answered=answered)
     # Outside the handler: the driver's message quotes values and must not be this error's context either.
     raise failure
 
 
-def _translated(error: sa.exc.SQLAlchemyError, *, label: str, answered: bool) -> SourceError | SourceUnavailableError:
-    if isinstance(error, sa.exc.ResourceClosedError):
-        return SourceError(f"{label}: the query gives no rows. Write one SELECT.")
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    # SQLite calls a missing table an operational error too, as it does a disk that is gone.
-    refused = getattr(cause, "sqlite_errorname", "") == "SQLITE_ERROR" and not answered
-    if isinstance(error, sa.exc.OperationalError | sa.exc.TimeoutError) and not refused:
-        return SourceUnavailableError(f"{label} failed ({type(cause).__name__}). A task tries it again.")
-    return SourceError(f"{label} refused the query ({type(cause).__name__}). Run it by hand to see why.")
+def _bound(query: str, parameters: Mapping[str, date | str]) -> sa.TextClause:
+    statement = sa.text(query)
+    used = [name for name in parameters if name in statement.compile().params]
+    return statement.bindparams(*(sa.bindparam(name, parameters[name], _TYPES[name]) for name in used))
 
 
-def _write(result: sa.Result[Any], *, columns: list[str], target: Path, label: str) -> None:
-    writer: pq.ParquetWriter | None = None
-    kinds: list[_Kind] = []
+def _streamed(connection: sa.Connection, statement: sa.TextClause) -> sa.Result[Any]:
+    return connection.execute(statement, execution_options={"stream_results": True, "yield_per": BATCH_ROWS})
+
+
+def _of_postgres(connection: sa.Connection, query: TypedQuery, *, label: str, place: str) -> Iterator[pa.Table]:
+    """The rows through ADBC where that has the same session, else through the connection; the same ones either way."""
     try:
-        for rows in result.partitions(BATCH_ROWS):
-            cells = list(zip(*rows, strict=True))
-            if writer is None:
-                kinds = [_kind_of(column) for column in cells]
-                types = [kind.type for kind in kinds]
-                writer = pq.ParquetWriter(target, pa.schema(list(zip(columns, types, strict=True))))
-            arrays = [_column(column, kind) for column, kind in zip(cells, kinds, strict=True)]
-            if None in arrays:
-                raise DataError(
-                    f"{label}: column {columns[arrays.index(None)]} holds values of different kinds, or such that are "
-                    "no text, number or date. CAST it to one type in the query."
-                )
-            writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
-            count(len(rows))
+        from liveramp_provider.core.sources.adbc import copied, twin_of
+    except ImportError:
+        session = None
+    else:
+        session = twin_of(connection)
+    if session is None:
+        rows = _streamed(connection, query.statement).partitions(BATCH_ROWS)
+        yield from tables_of(rows, query.schema.names, types=query.schema.types, label=label)
+        return
+    # Its transaction would keep the server from cleaning up as long as rows flow.
+    connection.rollback()
+    with closing(session):
+        yield from copied(session, query, place=place)
+
+
+def _of_texts(names: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in names])
+
+
+def _write(tables: Iterator[pa.Table], schema: pa.Schema, target: Path) -> None:
+    """Write and count all rows.
+
+    :param schema: Of a file without any.
+    """
+    writer: pq.ParquetWriter | None = None
+    try:
+        for table in tables:
+            writer = writer or pq.ParquetWriter(target, table.schema)
+            writer.write_table(table)
+            count(table.num_rows)
         if writer is None:
-            pq.write_table(pa.schema([(name, pa.string()) for name in columns]).empty_table(), target)
+            pq.write_table(schema.empty_table(), target)
     finally:
         if writer is not None:
             writer.close()
 
 
-def _kind_of(cells: Sequence[Any]) -> _Kind:
-    """What a column holds by its first batch: text where that is empty, mixed, or fits no type."""
-    found = _types(cells)
-    takes = next((takes for kind, takes in _TAKES.items() if kind in found and found <= takes), None)
-    array = None if takes is None else _array(cells, None)
-    if takes is None or array is None:
-        return _TEXT
-    if not pa.types.is_decimal(array.type):
-        return _Kind(array.type, takes)
-    wide = pa.decimal128(_DECIMAL_DIGITS, max(_DECIMAL_SCALE, array.type.scale))
-    return _TEXT if _array(cells, wide) is None else _Kind(wide, takes)
-
-
-def _column(cells: Sequence[Any], kind: _Kind) -> pa.Array | None:
-    """The cells of a column of that kind; ``None`` where it cannot hold all of them unchanged."""
-    found = _types(cells)
-    if kind is _TEXT and not found <= {str}:
-        if not all(issubclass(one, _PLAIN) for one in found):
-            return None
-        cells = [None if cell is None else _text(cell) for cell in cells]
-    elif not found <= kind.takes:
-        return None
-    return _array(cells, kind.type)
-
-
-def _types(cells: Sequence[Any]) -> set[type]:
-    return set(map(type, cells)) - {type(None)}
-
-
-def _array(cells: Sequence[Any], kind: pa.DataType | None) -> pa.Array | None:
-    """The cells as a column; ``None`` where they do not fit, because Arrow's own error would quote one."""
-    try:
-        return pa.array(cells, kind)
-    except (pa.ArrowException, OverflowError, UnicodeError):
-        return None
-
-
-def _text(cell: _PLAIN) -> str:
-    """As :func:`liveramp_provider.core.identifiers.as_text` would write it."""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    if isinstance(cell, float | Decimal) and math.isfinite(cell):
-        if cell == int(cell):
-            return str(int(cell))
-        return str(cell) if isinstance(cell, float) else f"{cell:f}".rstrip("0")
-    return str(cell)
+def _translated(error: sa.exc.SQLAlchemyError, place: str, *, answered: bool) -> SourceError | SourceUnavailableError:
+    if isinstance(error, sa.exc.ResourceClosedError):
+        return no_rows(place)
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
+    # SQLite calls a missing table an operational error too, as it does a disk that is gone.
+    at_fault = getattr(cause, "sqlite_errorname", "") == "SQLITE_ERROR" and not answered
+    passing = isinstance(error, sa.exc.OperationalError | sa.exc.TimeoutError) and not at_fault
+    return broke_off(place, cause) if passing else refused(place, cause)

@@ -1,0 +1,1 @@
+"""What docs/performance.md reports; each module with a command of its own is one benchmark."""
