@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-import re
+import sys
 import tempfile
 from contextlib import contextmanager
 from datetime import date
@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from liveramp_provider.cli_connections import connect_by, s3_by_environment
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.days import parse_day
 from liveramp_provider.core.errors import (
     AudienceFileError,
     ConfigError,
-    ConnectionConfigError,
     LiveRampError,
     SnapshotDayError,
 )
@@ -29,8 +29,6 @@ from liveramp_provider.core.ledger import Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import sqlalchemy
 
     from liveramp_provider.core.artifacts import Membership, Profiles
     from liveramp_provider.core.audience import Audience, Destination
@@ -50,7 +48,8 @@ ConnectionOption = Annotated[
     typer.Option(
         metavar="ID=URL",
         help="Where a connection leads, as SQLAlchemy writes it; repeatable. "
-        "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>.",
+        "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>. "
+        "S3 is found by the settings of AWS's own tools, such as AWS_PROFILE.",
     ),
 ]
 
@@ -69,6 +68,10 @@ LedgerOption = Annotated[
 @app.callback()
 def main() -> None:
     """Deliver audiences to LiveRamp."""
+    # Functions that an audience file names lie where the command is typed; an installed command does not look there,
+    # `python -m` does. At the end, as Airflow's own folders are: no file there can take the place of a library.
+    if "" not in sys.path:
+        sys.path.append("")
     # What takes long says how it is going; what else the stages log is on the screen already.
     progress = logging.getLogger("liveramp_provider.core.progress")
     progress.setLevel(logging.INFO)
@@ -103,7 +106,7 @@ def run(
 ) -> None:
     """Build one day's delivery files without Airflow and put them into a folder; sends nothing."""
     with _errors_in_one_line():
-        _run(file, day=_day(day, "--date"), to=to, connect=_connect(connection or []))
+        _run(file, day=_day(day, "--date"), to=to, connect=connect_by(connection or []))
 
 
 def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
@@ -116,7 +119,7 @@ def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
     audience = load_audience(file)
     _print_warnings(audience)
     with _staging_in(to, named_by="--to") as staging:
-        workspace = Workspace(staging=Staging(staging), connect=connect)
+        workspace = Workspace(staging=Staging(staging), connect=connect, s3=s3_by_environment)
         membership = extract(audience, day, workspace=workspace)
         out.print(membership_table(membership))
         profiles = enrich(audience, day, membership, workspace=workspace)
@@ -160,7 +163,7 @@ def preview(
 ) -> None:
     """Show what one day's files would be: names, counts, masked rows, what is new. Cannot send, and keeps nothing."""
     with _errors_in_one_line():
-        _preview(file, day=_day(day, "--date"), connect=_connect(connection or []), home=home, rows=rows)
+        _preview(file, day=_day(day, "--date"), connect=connect_by(connection or []), home=home, rows=rows)
 
 
 def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows: int) -> None:
@@ -175,7 +178,7 @@ def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows
     _print_warnings(audience)
     installation = _installation(home)
     with _staging_in(_temporary_folder(), named_by="TMPDIR") as staging:
-        workspace = Workspace(staging=Staging(staging), connect=connect)
+        workspace = Workspace(staging=Staging(staging), connect=connect, s3=s3_by_environment)
         membership = extract(audience, day, workspace=workspace)
         out.print(membership_table(membership))
         profiles = enrich(audience, day, membership, workspace=workspace)
@@ -344,41 +347,3 @@ def _day(written: str, option: str) -> date:
         return parse_day(written)
     except ValueError:
         raise SnapshotDayError(f"{option} is not a day of the form YYYY-MM-DD, such as 2026-11-20.") from None
-
-
-def _connect(options: list[str]) -> Connect:
-    urls = {}
-    for option in options:
-        conn_id, equals, url = option.partition("=")
-        if not (conn_id and equals and url):
-            raise ConnectionConfigError("--connection takes ID=URL, such as warehouse=sqlite:///warehouse.db.")
-        urls[conn_id] = url
-
-    def connect(conn_id: str) -> sqlalchemy.Engine:
-        variable = f"LIVERAMP_CONN_{re.sub('[^A-Z0-9]', '_', conn_id.upper())}"
-        url = urls.get(conn_id) or os.environ.get(variable)
-        if not url:
-            raise ConnectionConfigError(
-                f"nothing says where {conn_id} is. Add --connection {conn_id}=URL, or set {variable}; "
-                "a URL looks like postgresql://user@host/database."
-            )
-        return _engine(conn_id, url)
-
-    return connect
-
-
-def _engine(conn_id: str, url: str) -> sqlalchemy.Engine:
-    import sqlalchemy
-
-    # What these say may quote the URL, and with it a password.
-    try:
-        engine = sqlalchemy.create_engine(url)
-    except (sqlalchemy.exc.ArgumentError, ImportError, ValueError):
-        raise ConnectionConfigError(
-            f"the URL of {conn_id} cannot be used. It must be one of SQLAlchemy's, with its driver installed."
-        ) from None
-    database = engine.url.database
-    # SQLite would make an empty database of a slip of the pen.
-    if engine.dialect.name == "sqlite" and database and database != ":memory:" and not Path(database).exists():
-        raise ConnectionConfigError(f"{conn_id}: there is no SQLite file {database}. Correct the URL.")
-    return engine

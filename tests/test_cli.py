@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from liveramp_provider.cli import app
 from liveramp_provider.testing.warehouse import make_warehouse
+from tests.s3 import S3Server
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "dags" / "audiences" / "high_value_customers.yaml"
@@ -232,6 +235,66 @@ def test_a_connection_may_stand_in_the_environment(warehouse: str, readable: Pat
     assert result.exit_code == 0, result.output
 
 
+ON_S3 = """\
+audience: vip
+name: Very important
+schedule: {cron: "0 0 * * *", timezone: America/New_York}
+membership:
+  files: {path: "s3://BUCKET/vip/ds={snapshot_date}/*.jsonl.gz", conn_id: lake}
+  key: id
+traits:
+  - files: {path: "s3://BUCKET/customers-{snapshot_date}.csv", conn_id: lake}
+    key: id
+    select: {email: mail}
+destinations:
+  - {id: liveramp, kind: liveramp, conn_id: liveramp_default, region: us, path: /uploads/vip, org: "3242",
+     compression: none, files: {pii: true}}
+"""
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """An audience file whose sources lie on S3, and the environment that leads there."""
+    with S3Server() as server:
+        bucket, client = server.bucket(), server.client()
+        client.put_object(
+            Bucket=bucket, Key="vip/ds=2026-11-20/1.jsonl.gz", Body=gzip.compress(b'{"id": "007"}\n{"id": 8}\n')
+        )
+        client.put_object(Bucket=bucket, Key="customers-2026-11-20.csv", Body="id,mail\n007,Ann@Example.com\n")
+        path = tmp_path / "vip.yaml"
+        path.write_text(ON_S3.replace("BUCKET", bucket))
+        yield path, server.environment
+
+
+def test_run_reads_s3(lake: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    """Files on S3 are found by AWS's own settings, in a preview as well, and no copy of them stays."""
+    audience, environment = lake
+    shown = liveramp("preview", audience, "--date", "2026-11-20", environment=environment | {"TMPDIR": str(tmp_path)})
+    assert waterfalls(shown.stdout)["PII"][-1] == ("rows", 1)
+    result = run(audience, tmp_path / "out", **environment)
+    assert result.exit_code == 0, result.output
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.read_text() == '"CCID","EMAIL1","VIP"\n"007","ann@example.com","1"\n'
+
+
+def test_functions_lie_where_the_command_is_typed(tmp_path: Path) -> None:
+    """An audience file may name a function of a module beside it, and no module there takes a library's place."""
+    (tmp_path / "our_people.py").write_text(
+        "import pandas as pd\n"
+        "def vips(snapshot_date):\n"
+        "    yield pd.DataFrame({'id': ['1'], 'mail': [f'{snapshot_date}@example.com']})\n"
+    )
+    (tmp_path / "duckdb.py").write_text("raise SystemExit('not this one')")
+    source = 'python: {function: "our_people:vips"}'
+    audience = re.sub(r"files: \{path.*\}", source, ON_S3)
+    (tmp_path / "vip.yaml").write_text(audience)
+    command = [Path(sys.executable).parent / "liveramp", "run", "vip.yaml", "--date", "2026-11-20", "--to", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "out").iterdir()
+    assert '"1","2026-11-20@example.com"' in path.read_text()
+
+
 # run, when something is wrong
 
 
@@ -264,6 +327,30 @@ def test_a_url_that_is_none_is_one_line(readable: Path, tmp_path: Path, url: str
 def test_a_connection_without_a_url_is_one_line(readable: Path, tmp_path: Path, option: str) -> None:
     """`--connection` takes ID=URL."""
     assert_one_line(run(readable, tmp_path / "out", "--connection", option), r"--connection takes ID=URL, such as .*")
+
+
+def test_a_day_that_is_not_on_s3_is_one_line(lake: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    """It lists the days that there are."""
+    audience, environment = lake
+    result = run(audience, tmp_path / "out", day="2026-11-21", **environment)
+    assert_one_line(
+        result, r"membership: no file matches s3://.*\. The days there are: 2026-11-20\. Check the path, .*"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"AWS_ENDPOINT_URL_S3": "lake.example.com"}, r"lake cannot be used for S3\. Correct AWS_ENDPOINT_URL_S3 .*"),
+        ({"AWS_PROFILE": "nobody"}, r"membership: s3://.*: lake cannot be used for S3 \(ProfileNotFound\)\. .*"),
+    ],
+)
+def test_settings_that_lead_nowhere_are_one_line(
+    lake: tuple[Path, dict[str, str]], tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    """What is wrong with AWS's settings is said as clearly."""
+    audience, environment = lake
+    assert_one_line(run(audience, tmp_path / "out", **environment | settings), sentence)
 
 
 def test_a_slip_in_a_sqlite_path_makes_no_database(readable: Path, tmp_path: Path) -> None:

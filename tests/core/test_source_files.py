@@ -1,13 +1,14 @@
-"""Parquet and CSV files as sources: read as they stand, complete, and never quoted in an error."""
+"""Parquet, CSV and JSON Lines files as sources: read as they stand, complete, and never quoted in an error."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from liveramp_provider.core.audience import FilesSource
+from liveramp_provider.core.audience import FilesSource, SegmentEventsSource
 from liveramp_provider.core.engine import EngineSettings, open_engine
 from liveramp_provider.core.errors import DataError, SourceError
 from liveramp_provider.core.sources import Reader
+from liveramp_provider.core.sources.files import found_files
 from tests.core.pipeline import DAY, audience, run, told, workspace
 
 CANARY = "canary@example.com"
@@ -32,21 +34,36 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         yield Reader(
             engine=engine,
             connect=lambda _: sa.create_engine("sqlite://"),
+            s3=lambda _: 1 / 0,
             audience_id="vip",
             day=DAY,
             today=DAY + timedelta(days=1),
+            day_end=datetime(2026, 11, 21, 5, tzinfo=UTC),
             scratch=tmp_path,
         )
 
 
 def files(path: Path | str, **changes: Any) -> FilesSource:
-    parts = {"format": "parquet" if str(path).endswith("parquet") else "csv", "current": False} | changes
-    return FilesSource(path=str(path), **parts)
+    kind = next(kind for kind in ("parquet", "csv", "jsonl") if f".{kind}" in str(path))
+    return FilesSource(path=str(path), **{"format": kind, "current": False} | changes)
 
 
 def rows_of(reader: Reader, source: FilesSource, *columns: str) -> list[tuple[Any, ...]]:
     table = reader.table(source, columns, label="traits source 1")
-    return sorted(tuple(row.values()) for row in table.to_pyarrow().to_pylist())
+    return sorted((tuple(row.values()) for row in table.to_pyarrow().to_pylist()), key=str)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A file of the kind that its name says; values are text."""
+    if path.name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return path
+    lines = [json.dumps(row) for row in rows]
+    if ".csv" in path.name:
+        lines = [",".join(f'"{cell}"' for cell in cells) for cells in (rows[0], *(row.values() for row in rows))]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(content) if path.name.endswith(".gz") else content)
+    return path
 
 
 def test_csv_is_text(reader: Reader) -> None:
@@ -101,6 +118,177 @@ def test_a_csv_without_header_shows_nobody(reader: Reader) -> None:
     assert CANARY not in told(caught.value)
 
 
+KINDS = ["a.parquet", "a.csv", "a.csv.gz", "a.jsonl", "a.jsonl.gz"]
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_names_with_punctuation(reader: Reader, file: str) -> None:
+    """A column may be called as Segment and mParticle call theirs, in every kind of file."""
+    cells = {"$Mobile": "1", "a.b": "2", "it's": "3", "two words": "4", "select": "5", "größe": "6", "id": "007"}
+    source = files(write(reader.scratch / file, [cells]))
+    assert rows_of(reader, source, *cells) == [tuple(cells.values())]
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_folders_are_no_columns(reader: Reader, file: str) -> None:
+    """A folder called like a column does not take the place of what the file says."""
+    folder = reader.scratch / "id=42"
+    folder.mkdir()
+    write(folder / file, [{"id": "007"}])
+    assert rows_of(reader, files(folder / file), "id") == [("007",)]
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_names_that_look_like_wild_cards(reader: Reader, file: str) -> None:
+    """A file is read once, whatever its name would match."""
+    for number, name in enumerate((f"x*{file}", f"x1{file}", f"x[1]{file}")):
+        write(reader.scratch / name, [{"id": str(number)}])
+    assert rows_of(reader, files(f"{reader.scratch}/x*{file}"), "id") == [("0",), ("1",), ("2",)]
+
+
+def test_folders_at_any_depth(reader: Reader) -> None:
+    """With `**`, however often, every file below is read once, and no file is taken for a folder."""
+    for folder in ("", "a", "a/b", ".h"):
+        (reader.scratch / "d" / folder).mkdir(parents=True, exist_ok=True)
+        write(reader.scratch / "d" / folder / "x.csv", [{"id": folder or "top"}])
+    assert rows_of(reader, files(f"{reader.scratch}/d/**/**/x.csv"), "id") == [("a",), ("a/b",), ("top",)]
+    with pytest.raises(SourceError, match="no file matches"):
+        rows_of(reader, files(f"{reader.scratch}/d/*/x.csv/**"), "id")
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_columns_that_differ_in_capitals_only(reader: Reader, file: str) -> None:
+    """The engine would mistake one for the other."""
+    source = files(write(reader.scratch / file, [{"id": "1", "ID": "2", "x": "3"}]))
+    with pytest.raises(SourceError, match="columns id, ID differ in capitals only"):
+        rows_of(reader, source, "id", "ID")
+
+
+def jsonl(reader: Reader, content: str) -> FilesSource:
+    (reader.scratch / "a.jsonl").write_text(content)
+    return files(reader.scratch / "a.jsonl")
+
+
+WRITTEN = {
+    '"02134"': "02134",
+    '"1.50"': "1.50",
+    '" Ann \\"A\\" \\ud83d\\ude00"': ' Ann "A" \U0001f600',
+    '""': "",
+    "7": "7",
+    "-7": "-7",
+    "7.0": "7",
+    "1.50": "1.5",
+    "-0.0": "0",
+    "1E5": "100000",
+    "1e22": "10000000000000000000000",
+    "12345678901234567890123456789": "12345678901234567890123456789",
+    "true": "true",
+    "null": None,
+    '{"b": [1, "x"]}': '{"b":[1,"x"]}',
+}
+
+
+@pytest.mark.parametrize("last", [[], ['{"a": ["1", 2.0, null, true]}']], ids=["text", "lists"])
+def test_json_values(reader: Reader, last: list[str]) -> None:
+    """A value is text as a person would write it; in a column with a list, however late, it is a list of one."""
+    lines = [f'{{"n": {number}, "a": {written}}}' for number, written in enumerate(WRITTEN)]
+    source = jsonl(reader, "\n".join([*lines, '{"n": 99}', *last]))
+    table = reader.table(source, ["a"], label="traits source 1")
+    found = table.to_pyarrow()["a"].to_pylist()
+    texts = [*WRITTEN.values(), None]
+    assert found == (
+        [None if text is None else [text] for text in texts] + [["1", "2", None, "true"]] if last else texts
+    )
+
+
+def test_a_field_that_comes_late(reader: Reader) -> None:
+    """A field is found in whichever line it stands, and is null in the others; others do not matter."""
+    lines = ['{"id": "1", "id2": {"x": 1, "x": 2}}\n'] * 60_000
+    rows = rows_of(
+        reader, jsonl(reader, "".join([*lines, "\n", '{"email": "a@example.com", "id": 2}\n'])), "id", "email"
+    )
+    assert (len(rows), rows[0], rows[-1]) == (60_001, ("1", None), ("2", "a@example.com"))
+
+
+def test_fields_that_no_line_has(reader: Reader) -> None:
+    """Names of which none is there are more likely wrong than empty."""
+    told = "none of 2 lines has a value for Id, mail. Correct the names in the audience file."
+    with pytest.raises(SourceError, match=told):
+        rows_of(reader, jsonl(reader, '{"id": "1"}\n{"id": "2", "mail": null}\n'), "Id", "mail")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("a.jsonl", b""), ("a.jsonl.gz", gzip.compress(b"")), ("a.csv", b"id\n")]
+)
+def test_a_file_without_rows(reader: Reader, file: str, content: bytes) -> None:
+    """An empty file has no rows, and is no fault beside others."""
+    (reader.scratch / file).write_bytes(content)
+    assert rows_of(reader, files(reader.scratch / file), "id") == []
+
+
+def test_the_file_with_a_broken_line_is_named(reader: Reader) -> None:
+    """Of many files, the error says which one is not what it should be."""
+    for number in range(3):
+        broken = '{"id"' if number == 1 else "{}"
+        (reader.scratch / f"{number}.jsonl").write_text(f'{{"id": "1"}}\n{broken}\n')
+    with pytest.raises(
+        SourceError, match=r"traits source 1: 1\.jsonl: a line is no JSON object, or has a field twice\."
+    ):
+        rows_of(reader, files(reader.scratch / "*.jsonl"), "id")
+
+
+def days(reader: Reader, path: str, *numbers: int) -> str:
+    """A path below which there are files of these days of November."""
+    for number in numbers:
+        file = reader.scratch / path.format(snapshot_date=f"2026-11-{number:02d}").replace("*", "1")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, [{"id": "1"}])
+    return f"{reader.scratch}/{path}"
+
+
+LACKING = {
+    "one": ("ds={snapshot_date}/*.csv", [3], r"The days there are: 2026-11-03\. Check"),
+    "seven": ("{snapshot_date}.csv", range(1, 8), r"2026-11-07, 2026-11-06, .*2026-11-01\. Check"),
+    "more": (
+        "{snapshot_date}.csv",
+        [*range(1, 10), 21],
+        r": 2026-11-21, 2026-11-09, .*, 2026-11-04 and 3 more\. Check",
+    ),
+    "none": ("ds={snapshot_date}/*.csv", [], r"/ds=2026-11-20/\*\.csv, nor is there any other day\. Check the path\."),
+    "twice": (
+        "{snapshot_date}/{snapshot_date}.csv",
+        [3],
+        r"2026-11-03\. Its 2 places of the day must hold the same day",
+    ),
+    "braces": ("{{{snapshot_date}}}.csv", [3], r"\{2026-11-20\}\.csv\. The days there are: 2026-11-03\. Check"),
+    "no day": ("vip.csv", [], r"vip\.csv\. Check the path, or whether 2026-11-20 has been written yet\."),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_missing_day_lists_the_days_there_are(reader: Reader, name: str) -> None:
+    """Newest first and not too many; where nothing is there at all, the path is in doubt."""
+    path, numbers, told = LACKING[name]
+    source = files(days(reader, path, *numbers))
+    (reader.scratch / "2026-11-30.txt").touch()
+    (reader.scratch / "2026-11-18.csv").mkdir()
+    with pytest.raises(SourceError, match=rf"traits source 1: no file matches .*{told}"):
+        rows_of(reader, source, "id")
+
+
+def test_events_of_any_name(reader: Reader) -> None:
+    """Segment's logs are found whatever they are called, without folders and what is hidden; a torso is refused."""
+    (reader.scratch / "1.gz").write_bytes(gzip.compress(b"{}\n" * 999))
+    (reader.scratch / ".hidden").write_text("{}")
+    (reader.scratch / "log").mkdir()
+    source = SegmentEventsSource(path=f"{reader.scratch}/**")
+    wanted = {"day": DAY, "scratch": reader.scratch, "s3": reader.s3, "label": "membership"}
+    assert found_files(source, **wanted).paths == (f"{reader.scratch}/1.gz",)
+    (reader.scratch / "log" / "2.gz").write_bytes(gzip.compress(b"{}\n" * 999)[:-9])
+    with pytest.raises(SourceError, match=r"membership: 2\.gz cannot be read"):
+        found_files(source, **wanted)
+
+
 SPOILT = {
     "longer row": ("a.csv", f"id,x\n1,a\n2,{CANARY},b\n".encode()),
     "shorter row": ("a.csv", f"id,x\n{CANARY}\n".encode()),
@@ -110,7 +298,17 @@ SPOILT = {
     "header not utf-8": ("a.csv", b"id,\xe9\n1,a\n"),
     "empty": ("a.csv", b""),
     "cut gzip": ("a.csv.gz", gzip.compress(f"id,x\n1,{CANARY}\n".encode() * 9_000)[:-20]),
+    # A kind of block that there is not.
+    "spoilt gzip": ("a.csv.gz", gzip.compress(b"id,x\n1,a\n")[:10] + b"\x07" * 20),
     "no gzip": ("a.csv.gz", f"id,x\n1,{CANARY}\n".encode()),
+    "broken line": ("a.jsonl", f'{{"id": "1", "x": "a"}}\n{{"id": "{CANARY}"\n'.encode()),
+    "broken line late": ("a.jsonl", b'{"id": "1"}\n' * 300_000 + f'{{"id": "{CANARY}"'.encode()),
+    "no object": ("a.jsonl", f'{{"id": "1"}}\n"{CANARY}"\n'.encode()),
+    "array of objects": ("a.jsonl", f'[{{"id": "1"}}, {{"id": "{CANARY}"}}]\n'.encode()),
+    "field twice": ("a.jsonl", f'{{"id": "1", "id": "{CANARY}"}}\n'.encode()),
+    "json not utf-8": ("a.jsonl", f'{{"id": "{CANARY}\xe9"}}\n'.encode("latin-1")),
+    "cut json": ("a.jsonl.gz", gzip.compress(f'{{"id": "{CANARY}"}}\n'.encode() * 9_000)[:-20]),
+    "no json": ("a.jsonl.gz", b""),
     "no parquet": ("a.parquet", f"id,x\n1,{CANARY}\n".encode()),
 }
 
