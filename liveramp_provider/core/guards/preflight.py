@@ -1,17 +1,23 @@
-"""Everything that can be checked before a row is read: keys, host keys, credentials, folders. Nothing is sent."""
+"""Everything that can be checked before a row is read: functions, keys, host keys, credentials, folders.
+
+Nothing is sent.
+"""
 
 from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from liveramp_provider.core.audience import PredictiveTraits, PythonSource, TraitSource
 from liveramp_provider.core.errors import ConfigError, LiveRampError
+from liveramp_provider.core.functions import frame_function, source_function
 from liveramp_provider.core.progress import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from liveramp_provider.core.audience import Audience, Destination
     from liveramp_provider.core.transports import Transport
@@ -20,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 def preflight(audience: Audience, *, transport: Callable[[Destination], Transport]) -> None:
-    """Check every destination of `audience`, and report all that is wrong at once.
+    """Check the functions and every destination of `audience`, and report all that is wrong at once.
 
     :param transport: The way to a destination.
     :raises ConfigError: Something has to be corrected first; one error names all of it.
     :raises TransportError: A server does not answer; nothing else is wrong.
     """
     started = monotonic()
-    errors: list[LiveRampError] = []
+    errors: list[LiveRampError] = [*_function_errors(audience)]
     for destination in audience.destinations:
         for check in (_check_key, _check_door):
             try:
@@ -41,6 +47,21 @@ def preflight(audience: Audience, *, transport: Callable[[Destination], Transpor
         raise (faults or errors)[0]
     ready = ", ".join(destination.id for destination in audience.destinations)
     log.info(f"preflight: ready for {ready} ({duration(monotonic() - started)})")
+
+
+def _function_errors(audience: Audience) -> Iterator[LiveRampError]:
+    sources = [audience.membership.source, *(step.source for step in audience.traits if isinstance(step, TraitSource))]
+    if audience.suppression is not None:
+        sources.append(audience.suppression.source)
+    checks: list[Callable[[], object]] = [
+        *(partial(source_function, source) for source in sources if isinstance(source, PythonSource)),
+        *(partial(frame_function, step.function) for step in audience.traits if isinstance(step, PredictiveTraits)),
+    ]
+    for check in checks:
+        try:
+            check()
+        except LiveRampError as error:
+            yield error
 
 
 def _check_door(destination: Destination, transport: Callable[[Destination], Transport]) -> None:

@@ -1,4 +1,4 @@
-"""Stage 2 of 4: what is known of every member, by a left join on the key."""
+"""Stage 2 of 4: what is known of every member, one step of the audience file after the other."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Profiles
-from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
     from datetime import date
 
-    import ibis.expr.types as ir
-
     from liveramp_provider.core.artifacts import Membership
-    from liveramp_provider.core.audience import Audience, TraitSource
-    from liveramp_provider.core.sources import Reader
+    from liveramp_provider.core.audience import Audience
     from liveramp_provider.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
-def enrich(audience: Audience, day: date, membership: Membership, *, workspace: Workspace) -> Profiles:
+def enrich(
+    audience: Audience, day: date, membership: Membership, *, workspace: Workspace, refresh: str = ""
+) -> Profiles:
     """Every member of `membership` with the traits of that day, in byte order of the key, sealed.
 
-    A member that no source knows keeps a row without traits. Safe to repeat, like extract.
+    A member that no source knows keeps a row without traits; an audience without traits has the keys alone. Safe to
+    repeat, like extract: of a function only its name counts, so changed code takes a refresh.
 
-    :raises DataError: A source has several rows for one key where one was promised.
-    :raises SourceError: A source lacks a column, a file, or the day.
+    :param refresh: Why the traits are to be read once more, as in extract.
+    :raises DataError: A source has more rows or values for one key than were promised, or a function or an expression
+        cannot take what it gets.
+    :raises SourceError: A source lacks a column, a file, or the day; a function cannot be had.
     :raises SourceUnavailableError: A source broke off; nothing was sealed.
     """
     started = monotonic()
-    inputs = {"membership": membership.sha256, "sources": audience.traits}
-    place = workspace.staging.place(audience_id=audience.id, day=day, stage="enrich", inputs=inputs)
+    # The zone says when the day ends.
+    inputs = {"membership": membership.sha256, "steps": audience.traits, "zone": audience.schedule.timezone}
+    place = workspace.staging.place(audience_id=audience.id, day=day, stage="enrich", inputs=inputs, refresh=refresh)
     if (sealed := place.sealed(Profiles)) is not None:
         log.info(f"enrich: {day} is sealed already, {sealed.members:,} members")
         return sealed
+    # It loads pandas, which a parsed DAG does without.
+    from liveramp_provider.core.traits.steps import GrowingProfiles
+
+    refreshed = place.refreshing(Profiles)
     with workspace.reader(audience, day) as reader:
-        members = reader.engine.read_parquet(membership.path)
-        profiles = members
-        for number, source in enumerate(audience.traits, start=1):
-            with step(f"enrich: reading traits source {number}"):
-                traits = _traits(reader, source, members=members, label=f"traits source {number}")
-            # The source's own key gets a name that no trait can have.
-            profiles = profiles.left_join(traits, "member_id", rname="other {name}").drop("other member_id")
+        profiles = GrowingProfiles(reader.engine.read_parquet(membership.path), reader)
+        profiles.grow(audience.traits)
         path = reader.scratch / "profiles.parquet"
         with step("enrich: joining traits to members, in order of the key"):
-            reader.engine.to_parquet(profiles.order_by("member_id"), path)
-        names = audience.trait_names
+            profiles.write(path)
         sealed = place.seal(
             reader.scratch,
             Profiles(
@@ -58,33 +58,15 @@ def enrich(audience: Audience, day: date, membership: Membership, *, workspace: 
                 sha256=digest_of(path),
                 made_from=membership.sha256,
                 members=membership.members,
-                traits=names,
+                traits=audience.trait_names,
                 sources=tuple(reader.records),
-                cut={},
+                cut=profiles.cut,
+                refresh=refreshed,
             ),
         )
+    cut = "".join(f", {count:,} of {trait} cut off" for trait, count in sealed.cut.items())
     log.info(
-        f"enrich: {sealed.members:,} members, {len(names)} traits from {len(audience.traits)} sources "
+        f"enrich: {sealed.members:,} members, {len(sealed.traits)} traits from {len(audience.traits)} steps{cut} "
         f"({pace(monotonic() - started, sealed.members)})"
     )
     return sealed
-
-
-def _traits(reader: Reader, source: TraitSource, *, members: ir.Table, label: str) -> ir.Table:
-    """The source's rows of members: the key as ``member_id`` and the traits under our names."""
-    from liveramp_provider.core.identifiers import as_text, clean
-
-    rows = reader.table(source.source, [source.key, *(trait.column for trait in source.traits)], label=label)
-    named = rows.select(
-        clean(as_text(rows[source.key])).name("member_id"),
-        *(rows[trait.column].name(trait.name) for trait in source.traits),
-    )
-    traits = named.semi_join(members, "member_id")
-    per_key = traits.group_by("member_id").aggregate(rows=traits.count())
-    repeated = int(reader.engine.to_pyarrow(per_key.filter(per_key.rows > 1).count()).as_py())
-    if repeated:
-        raise DataError(
-            f"{label}: {repeated:,} members have more than one row by {source.key}; a trait has one value a member. "
-            "Aggregate in the query, or read the rows from a source with one row a key."
-        )
-    return traits
