@@ -25,6 +25,7 @@ from liveramp_provider.operators.deliver import LiveRampDeliverOperator
 from liveramp_provider.operators.enrich import LiveRampEnrichOperator
 from liveramp_provider.operators.extract import LiveRampExtractOperator
 from liveramp_provider.operators.preflight import LiveRampPreflightOperator
+from liveramp_provider.refresh import MAX_WHY_CHARS
 
 if TYPE_CHECKING:
     from liveramp_provider.core.audience import Audience, Destination
@@ -120,7 +121,21 @@ def _arguments(audience: Audience) -> dict[str, Any]:
                 format="date",
                 title="Snapshot date",
                 description="The day to deliver, when the run has no partition key.",
-            )
+            ),
+            "refresh": Param(
+                False,
+                type="boolean",
+                title="Refresh",
+                description="Read members and traits of the day once more, although they are sealed. What LiveRamp has "
+                "of the day stays as it is.",
+            ),
+            "refresh_why": Param(
+                None,
+                type=["null", "string"],
+                maxLength=MAX_WHY_CHARS,
+                title="Refresh: why",
+                description="One line that is kept with what is read, such as: late rows arrived. No personal data.",
+            ),
         },
         "tags": ["liveramp", *(f"liveramp:{destination.id}" for destination in audience.destinations)],
         "doc_md": audience_doc(audience),

@@ -27,7 +27,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"liveramp_provider.operators.{verb}"
-                    for verb in ("preflight", "extract", "enrich", "build", "deliver")
+                    for verb in ("preflight", "extract", "enrich", "build", "deliver", "retention")
                 ],
             }
         ],
@@ -82,6 +82,7 @@ def _config() -> dict[str, Any]:
                 "example": "/var/lib/airflow/liveramp",
                 "default": "",
             },
+            **_staging_options(),
             "memory_limit": {
                 "description": "Memory the query engine may use per task before it spills to disk.",
                 "version_added": "0.1.0",
@@ -96,5 +97,42 @@ def _config() -> dict[str, Any]:
                 "example": "4",
                 "default": "2",
             },
+        },
+    }
+
+
+def _staging_options() -> dict[str, Any]:
+    return {
+        "staging": {
+            "description": "Where sealed files lie, as s3://BUCKET/PREFIX; needed where tasks run on several "
+            "machines. Work in progress stays in home. Default: the folder staging in home.",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "s3://acme-liveramp-staging/production",
+            "default": "",
+        },
+        "staging_conn_id": {
+            "description": "Connection for the bucket. It lists, reads, writes and deletes below the prefix and "
+            "uses its KMS key.",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "liveramp_staging",
+            "default": "aws_default",
+        },
+        "staging_kms_key_id": {
+            "description": "Id or ARN of the KMS key that encrypts every object. Default: the account's own key "
+            "for S3 (aws/s3).",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "default": "",
+        },
+        "keep_days": {
+            "description": "Days after which the DAG liveramp_maintenance removes sealed files, counted from the "
+            "sealing. A day with a delivery that is not finished stays.",
+            "version_added": "0.1.0",
+            "type": "integer",
+            "example": "7",
+            "default": "30",
         },
     }

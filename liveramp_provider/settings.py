@@ -2,55 +2,114 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from liveramp_provider.core.engine import EngineSettings
-from liveramp_provider.core.errors import ConnectionConfigError
+from liveramp_provider.core.errors import ConnectionConfigError, StagingConfigError
 from liveramp_provider.core.home import Home
+from liveramp_provider.core.staging import Staging
 from liveramp_provider.core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import sqlalchemy
+    from mypy_boto3_s3 import S3Client
 
     from liveramp_provider.core.ledger import Ledger
 
 
-def workspace() -> Workspace:
-    """Where the stages work, with Airflow's connections."""
+@contextmanager
+def workspace() -> Iterator[Workspace]:
+    """Where the stages work, with Airflow's connections; for the time of one task."""
     defaults = EngineSettings()
-    return Workspace(
-        staging=_home().staging,
-        connect=_sqlalchemy_engine,
-        engine=EngineSettings(
-            memory_limit=conf.get("liveramp", "memory_limit", fallback=defaults.memory_limit),
-            threads=conf.getint("liveramp", "threads", fallback=defaults.threads),
-        ),
-    )
+    with staging() as here:
+        yield Workspace(
+            staging=here,
+            connect=_sqlalchemy_engine,
+            s3=_s3_client,
+            engine=EngineSettings(
+                memory_limit=conf.get("liveramp", "memory_limit", fallback=defaults.memory_limit),
+                threads=conf.getint("liveramp", "threads", fallback=defaults.threads),
+            ),
+        )
+
+
+@contextmanager
+def staging() -> Iterator[Staging]:
+    """Where sealed artefacts lie; what is fetched of them from S3 is gone afterwards.
+
+    :raises StagingConfigError: ``[liveramp] staging`` is no address of S3.
+    :raises ConnectionConfigError: There is no connection of the name in ``staging_conn_id``.
+    """
+    here = home().staging
+    address = conf.get("liveramp", "staging", fallback="")
+    if not address:
+        yield here
+        return
+    from liveramp_provider.core.staging.s3 import S3Store
+
+    with here.scratch() as copies:
+        store = S3Store.at(
+            address,
+            client=_s3_client(conf.get("liveramp", "staging_conn_id", fallback="aws_default")),
+            kms_key_id=conf.get("liveramp", "staging_kms_key_id", fallback=""),
+            local=copies,
+        )
+        yield Staging(here.root, store)
+
+
+def keep() -> timedelta:
+    """How long staged files are kept.
+
+    :raises StagingConfigError: Not even for a day.
+    """
+    days = conf.getint("liveramp", "keep_days", fallback=30)
+    if days < 1:
+        raise StagingConfigError(f"[liveramp] keep_days is {days}. A run needs what is staged: keep it 1 day or more.")
+    return timedelta(days=days)
 
 
 def ledger() -> Ledger:
     """The ledger of this installation."""
     from liveramp_provider.core.ledger import Ledger
 
-    return Ledger.in_file(_home().ledger)
+    return Ledger.in_file(home().ledger)
 
 
-def _home() -> Home:
+def home() -> Home:
+    """The folder of this installation."""
     configured = conf.get("liveramp", "home", fallback="")
     return Home(Path(configured) if configured else Path(conf.get("core", "dags_folder")).parent / "liveramp")
 
 
 def _sqlalchemy_engine(conn_id: str) -> sqlalchemy.Engine:
-    try:
-        hook = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]  # Airflow's
-    except AirflowNotFoundException:
-        raise ConnectionConfigError(f"there is no connection {conn_id}. Add it under Admin → Connections.") from None
+    connection = _connection(conn_id)
+    hook = connection.get_hook()
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise ConnectionConfigError(f"connection {conn_id} is no database that SQLAlchemy reaches.")
     engine: sqlalchemy.Engine = hook.get_sqlalchemy_engine()
     return engine
+
+
+def _s3_client(conn_id: str) -> S3Client:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    # The hook goes on without a connection that is missing, with whatever the machine may do.
+    _connection(conn_id)
+    client: S3Client = S3Hook(aws_conn_id=conn_id).get_conn()
+    return client
+
+
+def _connection(conn_id: str) -> Any:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise ConnectionConfigError(f"there is no connection {conn_id}. Add it under Admin → Connections.") from None

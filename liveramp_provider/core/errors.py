@@ -87,6 +87,14 @@ class RemoteFolderError(ConfigError):
     """The folder to deliver to does not exist or may not be used."""
 
 
+class RefreshError(ConfigError):
+    """A run is to read its day once more, and does not say why; or says why, and not that it is to."""
+
+
+class StagingConfigError(ConfigError):
+    """The staging cannot be used as it is configured: no such bucket, no right to it or its key, an unknown address."""
+
+
 class ResolutionError(ConfigError):
     """A delivery cannot be closed by hand as asked: no such id, several, not in doubt, or no reason given."""
 
@@ -117,6 +125,10 @@ class EncryptionError(TransientError):
 
 class SourceUnavailableError(TransientError):
     """A source broke off or could not be reached; nothing of it was kept."""
+
+
+class StagingError(TransientError):
+    """S3 did not answer as it should; what it did not take is not sealed."""
 
 
 class TransportError(TransientError):

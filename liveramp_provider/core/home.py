@@ -1,4 +1,4 @@
-"""The folder of an installation, ``[liveramp] home``: where its ledger and its staging lie."""
+"""The folder of an installation, ``[liveramp] home``: where its ledger lies, and its staging unless that is on S3."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class Home:
 
     @property
     def staging(self) -> Staging:
-        """The sealed artefacts of every stage."""
+        """Work in progress, and the sealed artefacts of every stage."""
         return Staging(self.folder / "staging")

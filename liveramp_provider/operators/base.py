@@ -36,12 +36,10 @@ RETRY_POLICY = ExceptionRetryPolicy(
 ERROR_KEY = "error"
 
 
-class LiveRampOperator(BaseOperator):
-    """Base of the operators: holds the audience and how to retry.
+class PatientOperator(BaseOperator):
+    """Tries again what passes by itself, and leaves a word about what does not.
 
     The retry settings are parameters of their own, so that a DAG's ``default_args`` replace them.
-
-    :param audience: From :func:`liveramp_provider.core.audience_file.load_audience`.
     """
 
     ui_color = "#e8f0fb"
@@ -49,7 +47,6 @@ class LiveRampOperator(BaseOperator):
     def __init__(
         self,
         *,
-        audience: Audience,
         retries: int = 5,
         retry_delay: timedelta = timedelta(minutes=1),
         retry_exponential_backoff: float = 2.0,
@@ -65,7 +62,6 @@ class LiveRampOperator(BaseOperator):
             retry_policy=retry_policy,
             **kwargs,
         )
-        self.audience = audience
 
     @abstractmethod
     def perform(self, context: Context) -> dict[str, Any]:
@@ -82,3 +78,14 @@ class LiveRampOperator(BaseOperator):
             with suppress(Exception):
                 context["ti"].xcom_push(key=ERROR_KEY, value=word)
             raise
+
+
+class LiveRampOperator(PatientOperator):
+    """Base of the verbs' operators: holds the audience.
+
+    :param audience: From :func:`liveramp_provider.core.audience_file.load_audience`.
+    """
+
+    def __init__(self, *, audience: Audience, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.audience = audience

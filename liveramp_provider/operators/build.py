@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import build_doc
@@ -36,23 +35,24 @@ class LiveRampBuildOperator(LiveRampOperator):
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import Profiles
         from liveramp_provider.core.pipeline.build import build
-        from liveramp_provider.core.staging import load
         from liveramp_provider.report import headline, waterfall_table
 
-        files = build(
-            self.audience,
-            self.audience.destination(self.destination),
-            snapshot_day(context),
-            load(Profiles, Path(self.profiles["place"])),
-            workspace=settings.workspace(),
-        )
+        with settings.workspace() as workspace:
+            files = build(
+                self.audience,
+                self.audience.destination(self.destination),
+                snapshot_day(context),
+                workspace.staging.load(Profiles, self.profiles["place"]),
+                workspace=workspace,
+            )
+            places = [workspace.staging.address(file) for file in files]
         for file in files:
             account = waterfall_table(file)
             about = (file.name, headline(file), f"columns: {', '.join(file.header)}")
             log_group(str(account.title), [*about, *account_lines(account)])
         return {
             file.slot: {
-                "place": str(file.path.parent),
+                "place": place,
                 "name": file.name,
                 "rows": file.rows,
                 "members": file.members,
@@ -62,5 +62,5 @@ class LiveRampBuildOperator(LiveRampOperator):
                 "waterfall": file.waterfall,
                 "blanked": file.blanked,
             }
-            for file in files
+            for file, place in zip(files, places, strict=True)
         }

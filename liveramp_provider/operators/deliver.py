@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import deliver_doc
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.artifacts import Receipt
 
+log = logging.getLogger(__name__)
+
 
 class LiveRampDeliverOperator(LiveRampOperator):
-    """Send one sealed file once; see :func:`liveramp_provider.core.pipeline.deliver.deliver`.
+    """Send one sealed file once, without whoever has opted out since it was sealed.
+
+    See :func:`liveramp_provider.core.pipeline.deliver.deliver` and
+    :func:`liveramp_provider.core.pipeline.build.rebuild`.
 
     :param destination: Id of the destination in the audience.
     :param slot: Which of its files: ``PII``, ``D``, ``D-IDFA`` or ``D-AAID``.
@@ -39,17 +44,25 @@ class LiveRampDeliverOperator(LiveRampOperator):
         """Return the receipt: delivery id, name, counts, digests and evidence."""
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import SealedFile
+        from liveramp_provider.core.pipeline.build import rebuild
         from liveramp_provider.core.pipeline.deliver import deliver
-        from liveramp_provider.core.staging import load
 
         destination = self.audience.destination(self.destination)
-        receipt = deliver(
-            load(SealedFile, Path(self.files[self.slot]["place"])),
-            destination,
-            transport=LiveRampHook(destination.conn_id).transport(),
-            ledger=settings.ledger(),
-            holder=self._holder(context),
-        )
+        ledger = settings.ledger()
+        with settings.workspace() as workspace:
+            file = workspace.staging.load(SealedFile, self.files[self.slot]["place"])
+            if ledger.may_change(file):
+                # Hours may lie between build and this try, and somebody may have opted out in them.
+                file = rebuild(self.audience, destination, file, workspace=workspace)
+            receipt = deliver(
+                file,
+                destination,
+                transport=LiveRampHook(destination.conn_id).transport(),
+                ledger=ledger,
+                holder=self._holder(context),
+            )
+        if receipt.csv_sha256 != file.csv_sha256:
+            log.info(f"deliver: {file.name} would differ by now; LiveRamp keeps what was delivered")
         log_group(f"Receipt of {receipt.name}", _receipt_lines(receipt))
         summary: dict[str, str | int | bool] = {
             "delivery_id": receipt.delivery_id,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import enrich_doc
 from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.refresh import refresh_of
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -33,12 +33,15 @@ class LiveRampEnrichOperator(LiveRampOperator):
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import Membership
         from liveramp_provider.core.pipeline.enrich import enrich
-        from liveramp_provider.core.staging import load
 
-        membership = load(Membership, Path(self.membership["place"]))
-        profiles = enrich(self.audience, snapshot_day(context), membership, workspace=settings.workspace())
+        with settings.workspace() as workspace:
+            membership = workspace.staging.load(Membership, self.membership["place"])
+            profiles = enrich(
+                self.audience, snapshot_day(context), membership, workspace=workspace, refresh=refresh_of(context)
+            )
+            place = workspace.staging.address(profiles)
         return {
-            "place": str(profiles.path.parent),
+            "place": place,
             "sha256": profiles.sha256,
             "members": profiles.members,
             "traits": len(profiles.traits),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from liveramp_provider.dag_docs import extract_doc
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.operators.log_groups import account_lines, log_group
+from liveramp_provider.refresh import refresh_of
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ class LiveRampExtractOperator(LiveRampOperator):
         from liveramp_provider.core.pipeline.extract import extract
         from liveramp_provider.report import membership_table
 
-        membership = extract(self.audience, snapshot_day(context), workspace=settings.workspace())
+        with settings.workspace() as workspace:
+            membership = extract(self.audience, snapshot_day(context), workspace=workspace, refresh=refresh_of(context))
+            place = workspace.staging.address(membership)
         account = membership_table(membership)
         log_group(str(account.title), account_lines(account))
         return {
-            "place": str(membership.path.parent),
+            "place": place,
             "sha256": membership.sha256,
             "rows_read": membership.rows_read,
             "blank_keys": membership.blank_keys,

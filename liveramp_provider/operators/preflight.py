@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from liveramp_provider.dag_docs import preflight_doc
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.refresh import refresh_of
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class LiveRampPreflightOperator(LiveRampOperator):
         from liveramp_provider.core.guards.preflight import preflight
 
         day = snapshot_day(context)
+        refresh_of(context)
         settings.ledger()
+        with settings.staging() as staging:
+            staging.store.keys(f"{self.audience.id}/{day.isoformat()}/")  # answers, or says what is wrong
         preflight(self.audience, transport=_transport)
         return {"day": day.isoformat(), "ready": ", ".join(d.id for d in self.audience.destinations)}
 

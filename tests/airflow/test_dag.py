@@ -80,11 +80,11 @@ def test_documentation_of_the_dag() -> None:
 
 
 def test_dags_folder_loads_in_airflow(dags_folder: Path) -> None:
-    """Airflow finds one DAG for each audience file."""
+    """Airflow finds one DAG for each audience file, and the one that cleans up."""
     bag = DagBag(dag_folder=str(dags_folder))
 
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"high_value_customers"}
+    assert set(bag.dags) == {"high_value_customers", "liveramp_maintenance"}
 
 
 def test_a_broken_file_takes_no_other_down(dags_folder: Path) -> None:

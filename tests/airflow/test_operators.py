@@ -12,12 +12,13 @@ from airflow.sdk import DAG
 
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.errors import SourceError
-from liveramp_provider.operators.base import RETRY_POLICY, LiveRampOperator
+from liveramp_provider.operators.base import RETRY_POLICY, LiveRampOperator, PatientOperator
 from liveramp_provider.operators.build import LiveRampBuildOperator
 from liveramp_provider.operators.deliver import LiveRampDeliverOperator
 from liveramp_provider.operators.enrich import LiveRampEnrichOperator
 from liveramp_provider.operators.extract import LiveRampExtractOperator
 from liveramp_provider.operators.preflight import LiveRampPreflightOperator
+from liveramp_provider.operators.retention import LiveRampRetentionOperator
 from tests.airflow.conftest import FOLDER, REPOSITORY, Installation
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 AUDIENCE = load_audience(REPOSITORY / "dags" / "audiences" / "high_value_customers.yaml")
 PII = "3242_high_value_customers-PII_2026-11-20.csv.gz.gpg"
 
-OPERATORS: list[Callable[..., LiveRampOperator]] = [
+OPERATORS: list[Callable[..., PatientOperator]] = [
     lambda **more: LiveRampPreflightOperator(task_id="preflight", audience=AUDIENCE, **more),
     lambda **more: LiveRampExtractOperator(task_id="extract", audience=AUDIENCE, **more),
     lambda **more: LiveRampEnrichOperator(task_id="enrich", audience=AUDIENCE, membership={}, **more),
@@ -36,16 +37,17 @@ OPERATORS: list[Callable[..., LiveRampOperator]] = [
     lambda **more: LiveRampDeliverOperator(
         task_id="deliver", audience=AUDIENCE, destination="liveramp", slot="PII", files={}, **more
     ),
+    lambda **more: LiveRampRetentionOperator(task_id="remove_old", **more),
 ]
-NAMES = ["preflight", "extract", "enrich", "build", "deliver"]
+NAMES = ["preflight", "extract", "enrich", "build", "deliver", "retention"]
 
 
-def retries_of(task: LiveRampOperator) -> tuple[Any, ...]:
+def retries_of(task: PatientOperator) -> tuple[Any, ...]:
     return task.retries, task.retry_delay, task.retry_exponential_backoff, task.max_retry_delay, task.retry_policy
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=NAMES)
-def test_retries_are_patient_by_default(operator: Callable[..., LiveRampOperator]) -> None:
+def test_retries_are_patient_by_default(operator: Callable[..., PatientOperator]) -> None:
     """Where nobody says otherwise, what passes by itself is tried for an hour and more."""
     with DAG("audience"):
         task = operator()
@@ -53,7 +55,7 @@ def test_retries_are_patient_by_default(operator: Callable[..., LiveRampOperator
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=NAMES)
-def test_default_args_replace_the_retries(operator: Callable[..., LiveRampOperator]) -> None:
+def test_default_args_replace_the_retries(operator: Callable[..., PatientOperator]) -> None:
     """A DAG's ``default_args`` count more than ours, and a task's own argument more than both."""
     arguments: dict[str, Any] = {
         "retries": 2,
@@ -145,7 +147,7 @@ def test_logs_for_people(installation: Installation, box: LiveRampBox, caplog: p
     for line in (
         r"preflight: ready for liveramp \((under )?[\d.]+ s\)",
         rf"extract: [\d,]+ rows, \d+ without a key, \d+ repeated: [\d,]+ members {time}",
-        rf"enrich: [\d,]+ members, 11 traits from 2 sources {time}",
+        rf"enrich: [\d,]+ members, 11 traits from 2 steps {time}",
         rf"build: sealed {PII}: [\d,]+ rows, [\d,]+ bytes {time}",
         rf"deliver: {PII}, [\d,]+ rows, [\d,]+ bytes, E3 {time}",
     ):

@@ -54,6 +54,14 @@ def claimed(ledger: Ledger, file: SealedFile, state: State, holder: str = "run 1
     return claim
 
 
+@pytest.mark.parametrize("state", WAY)
+def test_bytes_may_change_until_they_are_at_the_receiver(ledger: Ledger, file: SealedFile, state: State) -> None:
+    """A file may be made anew until its upload is complete; from then on the same bytes have to be sent."""
+    assert ledger.may_change(file)
+    claimed(ledger, file, state)
+    assert ledger.may_change(file) == (state in (State.SEALED, State.UPLOADING))
+
+
 def expire(ledger_file: Path) -> None:
     """Let every lease end now."""
     with sqlite3.connect(ledger_file) as database:

@@ -71,6 +71,13 @@ class Ledger:
         with self._transaction() as connection:
             return _find(connection, key)
 
+    def may_change(self, file: SealedFile) -> bool:
+        """Whether nothing of `file` is at the receiver yet, so that other bytes may be sent under its name."""
+        found = self.find(
+            delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
+        )
+        return found is None or found.state in _NOTHING_AT_RECEIVER
+
     def newest_committed(self, *, destination: str, audience: str, slot: str) -> Delivery | None:
         """The delivered file of the latest day: what the receiver holds."""
         statement = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -21,22 +22,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def extract(audience: Audience, day: date, *, workspace: Workspace) -> Membership:
+def extract(audience: Audience, day: date, *, workspace: Workspace, refresh: str = "") -> Membership:
     """The members of `audience` on `day`: their keys, unique, in byte order, sealed.
 
-    Safe to repeat: a day that is sealed is returned as it was, whatever the source says now.
+    Safe to repeat: a day that is sealed is returned as it was last read, whatever the source says now.
 
-    :raises DataError: The source has no rows of that day.
+    :param refresh: Why the day is to be read once more although it is sealed, and for whom; it is kept with what is
+        sealed beside the old. Asked again for the same, it is not read again.
+    :raises DataError: The source has no rows of that day, or no dates where it says from when a row holds.
     :raises SourceError: The source lacks a column, a file, or the day.
     :raises SourceUnavailableError: The source broke off; nothing was sealed.
     """
     started = monotonic()
-    place = workspace.staging.place(audience_id=audience.id, day=day, stage="extract", inputs=audience.membership)
+    # The zone says when the day ends.
+    inputs = {"membership": audience.membership, "zone": audience.schedule.timezone}
+    place = workspace.staging.place(audience_id=audience.id, day=day, stage="extract", inputs=inputs, refresh=refresh)
     if (sealed := place.sealed(Membership)) is not None:
         log.info(f"extract: {day} is sealed already, {sealed.members:,} members")
         return sealed
+    refreshed = place.refreshing(Membership)
+    if refreshed is not None:
+        log.info(f"extract: {day} is read once more: {refresh}. What was delivered of it stays as it was delivered")
     with workspace.reader(audience, day) as reader:
-        sealed = place.seal(reader.scratch, _members(audience, day, reader))
+        sealed = place.seal(reader.scratch, replace(_members(audience, day, reader), refresh=refreshed))
     log.info(
         f"extract: {sealed.rows_read:,} rows, {sealed.blank_keys:,} without a key, {sealed.repeated_keys:,} repeated: "
         f"{sealed.members:,} members ({pace(monotonic() - started, sealed.rows_read)})"
@@ -47,11 +55,14 @@ def extract(audience: Audience, day: date, *, workspace: Workspace) -> Membershi
 def _members(audience: Audience, day: date, reader: Reader) -> Membership:
     """The unique keys of the source in byte order, with the account of the other rows."""
     from liveramp_provider.core.identifiers import as_text, clean
+    from liveramp_provider.core.traits.as_of import rows_of_day, validity, validity_columns
 
-    key = audience.membership.key
+    key, as_of = audience.membership.key, audience.membership.as_of
     with step("extract: reading membership"):
-        rows = reader.table(audience.membership.source, [key], label="membership")
-    keyed = rows.select(member_id=clean(as_text(rows[key])))
+        rows = reader.table(audience.membership.source, [key, *validity_columns(as_of)], label="membership")
+        keyed = rows.select(member_id=clean(as_text(rows[key])), **validity(rows, as_of))
+        if as_of is not None:
+            keyed = rows_of_day(keyed, as_of, reader=reader, label="membership")
     path = reader.scratch / "membership.parquet"
     with step("extract: putting keys in order, each once"):
         reader.engine.to_parquet(keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
