@@ -49,7 +49,14 @@ _REACTIONS = {
     errors.PermanentError: "Fails at once; a person has to look:",
     errors.TransientError: "Tried again by itself:",
 }
-_SOURCE_ERRORS = (errors.ConnectionConfigError, errors.SourceError, errors.DataError, errors.SourceUnavailableError)
+_SOURCE_ERRORS = (
+    errors.ConnectionConfigError,
+    errors.SourceError,
+    errors.StagingConfigError,
+    errors.DataError,
+    errors.SourceUnavailableError,
+    errors.StagingError,
+)
 
 
 def audience_doc(audience: Audience) -> str:
@@ -97,6 +104,9 @@ def preflight_doc(audience: Audience) -> str:
         again="It checks anew; nothing is kept.",
         expect=(
             errors.SnapshotDayError,
+            errors.RefreshError,
+            errors.SourceError,
+            errors.StagingConfigError,
             errors.ConnectionConfigError,
             errors.HostKeyError,
             errors.CredentialsError,

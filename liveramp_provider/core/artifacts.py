@@ -28,7 +28,8 @@ class SourceRecord:
 class Refresh:
     """Why a day that was sealed already was read once more.
 
-    :param replaces: Digest of what was sealed before.
+    :param why: The reason that a person gave, and the run that asked.
+    :param replaces: Digest of what was sealed before; empty where nothing was.
     """
 
     why: str

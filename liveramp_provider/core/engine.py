@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.errors import DataError, SourceError
+from liveramp_provider.core.errors import ConfigError, DataError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +22,27 @@ if TYPE_CHECKING:
 class EngineSettings:
     """How much of the machine the engine may take.
 
-    :param memory_limit: As DuckDB writes it, such as ``2GB``; beyond it the engine spills into the scratch folder.
+    :param memory_limit: A number and a unit, such as ``2GB``; beyond it the engine spills into the scratch folder.
     :param threads: Number of threads; the result does not depend on it.
     """
 
     memory_limit: str = "2GB"
     threads: int = 2
+
+
+# What DuckDB does not count (its allocator's reserve, rows on their way into a file) is a third of what it counts.
+_COUNTED_SHARE = 0.75
+
+
+def _counted(memory_limit: str) -> str:
+    """What DuckDB is told, so that it holds no more than `memory_limit` in all.
+
+    :raises ConfigError: It is no number and unit.
+    """
+    parts = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)\s*", memory_limit, re.IGNORECASE)
+    if parts is None:
+        raise ConfigError("[liveramp] memory_limit must be a number and a unit, such as 2GB or 512MB.")
+    return f"{float(parts[1]) * _COUNTED_SHARE}{parts[2]}"
 
 
 @contextmanager
@@ -41,7 +57,7 @@ def open_engine(settings: EngineSettings, scratch: Path) -> Iterator[Backend]:
 
     connection = ibis.duckdb.connect(
         ":memory:",
-        memory_limit=settings.memory_limit,
+        memory_limit=_counted(settings.memory_limit),
         threads=settings.threads,
         temp_directory=str(scratch / "spill"),
         autoinstall_known_extensions=False,

@@ -19,7 +19,6 @@ from liveramp_provider.core.retention import DayStages, remove_old
 from liveramp_provider.core.staging import Staging, digest_of
 from tests.deliveries import DAY, sealed_file
 
-
 Worker = Callable[[], Staging]
 LONG_AGO = date(2020, 2, 29)
 

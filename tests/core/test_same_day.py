@@ -33,6 +33,7 @@ from tests.core.pipeline import (
     csv_of,
     device_files,
     email_column,
+    parquet,
     phone_column,
     pii_file,
     run,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from liveramp_provider.core.audience import Audience
 
     Person = Mapping[str, Any]
+    Sources = tuple[Source, Source, Source, str]
 
 DAY = date(2026, 11, 20)
 WEEK = [DAY + timedelta(days=number) for number in range(-3, 5)]
@@ -99,10 +101,10 @@ def people_of(day: date) -> dict[str, Person]:
     return {f"C{number:03}": person(number, day) for number in range(60) if (number + since) % 8}
 
 
-# The same people in three places: the source of members, that of traits, and the column of the key.
+# The same people in three places: the sources of members, traits and opt-outs, and the column of the key.
 
 
-def in_postgres(folder: Path, engine: sa.Engine) -> tuple[Source, Source, str]:
+def in_postgres(folder: Path, engine: sa.Engine) -> Sources:
     columns = ", ".join(f"{name} {kind}" for name, (kind, *_) in TRAITS.items())
     with engine.begin() as connection:
         connection.exec_driver_sql("drop table if exists people")
@@ -113,23 +115,28 @@ def in_postgres(folder: Path, engine: sa.Engine) -> tuple[Source, Source, str]:
         for day in WEEK:
             rows = [{"customer_id": key, "snapshot_date": day, **cells} for key, cells in people_of(day).items()]
             connection.execute(insert, rows)
+        connection.exec_driver_sql("drop table if exists opt_outs; create table opt_outs (customer_id text)")
+        connection.execute(sa.text("insert into opt_outs values (:key)"), [{"key": key} for key in OPTED_OUT])
     query = "select * from people where snapshot_date = :snapshot_date"
     source = SqlSource(conn_id="warehouse", query=query, current=False)
-    return source, source, "customer_id"
+    opt_outs = SqlSource(conn_id="warehouse", query="select customer_id from opt_outs", current=True)
+    return source, source, opt_outs, "customer_id"
 
 
-def in_parquet(folder: Path, engine: sa.Engine) -> tuple[Source, Source, str]:
+def in_parquet(folder: Path, engine: sa.Engine) -> Sources:
     schema = pa.schema([("customer_id", pa.string()), *((name, kind) for name, (_, kind, _) in TRAITS.items())])
     for day in WEEK:
         rows = [{"customer_id": key, **cells} for key, cells in people_of(day).items()]
         pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"{day}.parquet")
     source = FilesSource(path=f"{folder}/{{snapshot_date}}.parquet", format="parquet", current=False)
-    return source, source, "customer_id"
+    return source, source, parquet(folder / "opt_outs.parquet", {"customer_id": OPTED_OUT}), "customer_id"
 
 
-def in_events(folder: Path, engine: sa.Engine) -> tuple[Source, Source, str]:
+def in_events(folder: Path, engine: sa.Engine) -> Sources:
     """A file of events a day: who came and went, and everybody's traits as they were, address and all."""
     before: dict[str, Person] = {}
+    opt_outs = [moved(key, 0, inside=True, audience_key="unsubscribed") for key in OPTED_OUT]
+    write_events(folder / "2020.jsonl.gz", opt_outs, day=date(2020, 1, 1))
     for day in WEEK:
         now, lines = people_of(day), []
         for number, (key, cells) in enumerate(now.items()):
@@ -138,19 +145,26 @@ def in_events(folder: Path, engine: sa.Engine) -> tuple[Source, Source, str]:
                 lines.append(moved(key, number, inside=True))
         lines += [moved(key, number, inside=False) for number, key in enumerate(before) if key not in now]
         before = now
-        for number, line in enumerate(lines):
-            line |= {"messageId": f"{day}-{number}", "timestamp": f"{day}T{number % 24:02}:30:00.5-05:00"}
-        text = "\n".join(json.dumps(line) for line in reversed([*lines, *lines[::7]]))
-        (folder / f"{day}.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+        write_events(folder / f"{day}.jsonl.gz", lines, day=day)
     traits = SegmentEventsSource(path=f"{folder}/*.gz")
-    return replace(traits, audience_key="vip"), traits, "userId"
+    return replace(traits, audience_key="vip"), traits, replace(traits, audience_key="unsubscribed"), "userId"
 
 
-def moved(key: str, number: int, *, inside: bool) -> dict[str, Any]:
+def write_events(path: Path, events: list[dict[str, Any]], *, day: date) -> None:
+    """A file of the day's events, the last one first and every seventh twice."""
+    stamped = [
+        {**event, "messageId": f"{day}-{number}", "timestamp": f"{day}T{number % 24:02}:30:00.5-05:00"}
+        for number, event in enumerate(events)
+    ]
+    text = "\n".join(json.dumps(event) for event in reversed([*stamped, *stamped[::7]]))
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+def moved(key: str, number: int, *, inside: bool, audience_key: str = "vip") -> dict[str, Any]:
     if number % 2:
-        return {"type": "identify", "userId": key, "traits": {"vip": inside}}
+        return {"type": "identify", "userId": key, "traits": {audience_key: inside}}
     event = "Audience Entered" if inside else "Audience Exited"
-    return {"type": "track", "userId": key, "event": event, "properties": {"audience_key": "vip"}}
+    return {"type": "track", "userId": key, "event": event, "properties": {"audience_key": audience_key}}
 
 
 def traits_of(cells: Person) -> dict[str, Any]:
@@ -163,8 +177,11 @@ def traits_of(cells: Person) -> dict[str, Any]:
     return traits
 
 
-Place = Callable[[Path, sa.Engine], tuple[Source, Source, str]]
-PLACES: dict[str, Place] = {"postgres": in_postgres, "parquet": in_parquet, "events": in_events}
+PLACES: dict[str, Callable[[Path, sa.Engine], Sources]] = {
+    "postgres": in_postgres,
+    "parquet": in_parquet,
+    "events": in_events,
+}
 
 
 class Site:
@@ -173,24 +190,24 @@ class Site:
     def __init__(self, place: str, folder: Path, engine: sa.Engine) -> None:
         self._folder, self._engine = folder / place, engine
         self._folder.mkdir()
-        members, traits, key = PLACES[place](self._folder, engine)
-        (self._folder / "opt_outs.csv").write_text("\n".join(["id", *OPTED_OUT]) + "\n")
-        steps = [
-            Trait(name=name, column=column if place == "events" else name) for name, (*_, column) in TRAITS.items()
-        ]
+        members, traits, opt_outs, key = PLACES[place](self._folder, engine)
+        columns = {name: column if place == "events" else name for name, (*_, column) in TRAITS.items()}
+        several = TraitSource(
+            source=traits,
+            key=key,
+            traits=(Trait(name="phone", column=columns.pop("phone")),),
+            max_per_member=2,
+            keep="first",
+        )
         made = audience(
             members=members,
-            traits={},
-            traits_from=[],
+            traits=columns,
+            traits_from=traits,
             key=key,
             files=FILES,
-            suppression=Suppression(
-                source=FilesSource(path=f"{self._folder}/opt_outs.csv", format="csv", current=True), key="id"
-            ),
+            suppression=Suppression(source=opt_outs, key=key),
         )
-        self.audience: Audience = replace(
-            made, traits=(TraitSource(source=traits, key=key, traits=tuple(steps), max_per_member=2, keep="first"),)
-        )
+        self.audience: Audience = replace(made, traits=(*made.traits, several))
 
     def build(self, day: date, *, staging: str = "staging", encrypted: bool = False) -> dict[str, SealedFile]:
         destination = self.audience.destinations[0]

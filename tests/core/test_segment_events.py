@@ -234,7 +234,8 @@ def test_a_trait_that_is_no_audience(log: Log) -> None:
 def test_who_an_event_is_about(log: Log) -> None:
     """It is the user id, or the anonymous id where that is blank; numbers and spaces around make no other person."""
     anonymous = {"anonymousId": "anon", **entered(" null ", NOON, "m1")}
-    log.write(anonymous, entered(7, NOON, "m2"), entered("7 ", NOON, "m3"), entered(8.0, NOON, "m4"))
+    known = {"anonymousId": "other", **entered(7, NOON, "m2")}
+    log.write(anonymous, known, entered("7 ", NOON, "m3"), entered(8.0, NOON, "m4"))
     log.write(exited("8", "2026-11-20T13:00:00Z", "m5"), name="2.jsonl")
     assert log.members() == ["7", "anon"]
 
@@ -253,7 +254,8 @@ def test_other_events_do_not_matter(log: Log) -> None:
     """Events of other kinds and audiences are passed over, whatever they look like."""
     log.write(
         entered("a"),
-        {"type": "page", "timestamp": 5, "properties": {"audience_key": VIP}},
+        {**entered("f", 5), "type": "page"},
+        {**identify("g", {VIP: True}, 5), "type": "group"},
         {"type": ["track"], "event": {}, "userId": [], "traits": 1, "properties": "x", "messageId": None},
         track("b", "Order Completed", None, None, audience_key=VIP),
         entered("c", None, None, key="other"),
@@ -294,8 +296,8 @@ def test_an_event_without_its_place(log: Log, name: str) -> None:
 
 def test_later_faults_do_not_stop_a_past_day(log: Log) -> None:
     """An event after the day, even one without messageId, changes nothing of it."""
-    log.write(entered("a"), entered("b", "2026-11-21T00:00:00Z", None))
-    assert log.members() == ["a"]
+    log.write(entered("c", "2026-11-20T05:00:00-04:00"), entered("a"), entered("b", "2026-11-21T00:00:00Z", None))
+    assert log.members() == ["a", "c"]
     assert log.watermark == "2026-11-20T12:00:00+00:00"
 
 

@@ -42,7 +42,7 @@ def test_where_traits_stand(log: Log) -> None:
         track("c", "Audience Exited", NOON, "m3", audience_key="any", x="exited"),
         track("d", "Trait Computed", NOON, "m4", trait_key="x", x=450.0),
         track("e", "Course Clicked", NOON, "m5", x="no trait"),
-        {"type": "page", "userId": "f", "properties": {"x": "no trait"}, "traits": {"x": "no trait"}},
+        {"type": "page", "event": "Audience Entered", "properties": {"x": "no trait"}, "traits": {"x": "no trait"}},
         {"anonymousId": "g", **identify("", {"x": "anonymous"}, NOON, "m6")},
         identify(None, {"x": "nobody"}, NOON, "m7"),
     )

@@ -19,8 +19,8 @@ from liveramp_provider.core.errors import DataError, SourceError
 from liveramp_provider.core.identifiers import clean
 from liveramp_provider.core.rows import count_where, staged, totals
 from liveramp_provider.core.sources.columns import check_columns
-from liveramp_provider.core.sources.files import _check_capitals
-from liveramp_provider.core.sources.json_lines import _text, _texts, json_columns, json_extract_string, json_type
+from liveramp_provider.core.sources.files import check_capitals
+from liveramp_provider.core.sources.json_lines import json_columns, json_extract_string, json_type, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def read_segment_events(
         check_columns([USER], columns, label=label)
         said = _membership(lines, source.audience_key)
     else:
-        _check_capitals([USER, *traits], traits, label=label)
+        check_capitals([USER, *traits], traits, label=label)
         said = _traits(lines, traits)
     events = _landed(said, engine, scratch / f"events of {label}.parquet", files=files, label=label)
     newest_at = _check_order(events, engine, until=until, label=label)
@@ -124,7 +124,7 @@ def _lines(files: FoundFiles, engine: Backend) -> ir.Table:
 
 def _id(value: ir.JSONValue) -> ir.StringValue:
     """A text or number as people write it; nothing else is an id."""
-    return json_type(value).isin(("VARCHAR", "UBIGINT", "BIGINT", "DOUBLE")).ifelse(_text(value), ibis.null("string"))
+    return json_type(value).isin(("VARCHAR", "UBIGINT", "BIGINT", "DOUBLE")).ifelse(text_of(value), ibis.null("string"))
 
 
 def _membership(lines: ir.Table, key: str) -> ir.Table:
@@ -223,7 +223,7 @@ def _newest(events: ir.Table, *, until: datetime) -> ir.Table:
 def _members(newest: ir.Table, key: str, engine: Backend, *, label: str) -> ir.Table:
     """Who is in the audience, and events about nobody."""
     nobody, said = newest.user.isnull(), newest[_thing(0)]
-    counts = totals(engine, newest, rows="users", unclear=~nobody & (said == _UNCLEAR))
+    counts = totals(engine, newest, rows="users", unclear=said == _UNCLEAR)
     if counts["unclear"]:
         raise DataError(
             f"{label}: of {counts['unclear']:,} users the newest traits.{key} is neither true nor false. Correct the "
@@ -273,7 +273,7 @@ def _trait_columns(newest: ir.Table, names: Sequence[str], engine: Backend, *, l
             )
     if missing := [name for name in names if not counts[f"given {name}"]]:
         log.warning(f"{label}: no event up to the day gives a user any {', '.join(missing)}")
-    texts = {name: _texts(value) if counts[f"lists {name}"] else _text(value) for name, value in values.items()}
+    texts = {name: texts_of(value) if counts[f"lists {name}"] else text_of(value) for name, value in values.items()}
     return users.select(users.user.name(USER), **texts)
 
 

@@ -44,7 +44,10 @@ class FolderStore:
         """Move the folder `content`, which lies on the same file system; ``False``: somebody else was first."""
         folder = self.local / key
         try:
-            _rename(content, folder)
+            with suppress(FileNotFoundError):
+                _rename(content, folder)
+            if content.exists():  # a remover has just taken the folder of the day, because it was empty
+                _rename(content, folder)
         except OSError:
             if self.manifest(key):
                 return False
@@ -93,13 +96,11 @@ def sync(path: Path) -> None:
 
 
 def _rename(content: Path, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        content.rename(folder)
-    except FileNotFoundError:
-        # A remover has just taken the parent away, because it was empty.
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        content.rename(folder)
+    # Not with its parents at once: that fails when a remover takes an empty one between two looks.
+    for parent in (folder.parent.parent, folder.parent):
+        with suppress(FileExistsError):
+            parent.mkdir()
+    content.rename(folder)
 
 
 def _folders(parent: Path) -> list[Path]:

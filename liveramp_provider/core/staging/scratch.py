@@ -62,11 +62,14 @@ def _folders(parent: Path) -> list[Path]:
 
 def _made(parent: Path) -> tuple[Path, int]:
     """A new folder and its held lock."""
+    parent.parent.mkdir(parents=True, exist_ok=True)
     while True:
         folder = parent / secrets.token_hex(8)
+        with suppress(FileExistsError):
+            parent.mkdir()
         # Gone at once: the last of the others removed the empty parent, or a sweeper saw the folder before its lock.
         with suppress(FileNotFoundError):
-            folder.mkdir(parents=True)
+            folder.mkdir()
             if (lock := _lock_of(folder)) is not None:
                 return folder, lock
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from liveramp_provider.core.audience import ComputedTrait, PredictiveTraits
 from liveramp_provider.core.progress import step
+from liveramp_provider.core.rows import staged
 from liveramp_provider.core.traits.computed import VALUE_ERRORS, fault_of, with_computed
 from liveramp_provider.core.traits.predictive import predicted
 from liveramp_provider.core.traits.values import source_traits
@@ -56,7 +57,9 @@ class GrowingProfiles:
         """
         engine = self._reader.engine
         try:
-            engine.to_parquet(self._profiles.order_by("member_id"), path)
+            # Joining and sorting in one go would hold both at once.
+            joined = staged(engine, self._profiles, path.with_name(f"unordered {path.name}"))
+            engine.to_parquet(joined.order_by("member_id"), path)
             return
         except VALUE_ERRORS:
             failure = fault_of(self._computed, engine)

@@ -109,7 +109,12 @@ def _collected(
         return placed.filter(placed.place == 0).select("member_id", value.name(trait.name)), beyond["cut"]
     names = [trait.name, *(f"{trait.name}{number}" for number in range(2, most + 1))]
     cells = {name: placed.text.max(where=placed.place == place) for place, name in enumerate(names)}
-    return placed.group_by("member_id").aggregate(**cells), beyond["cut"]
+    table = staged(
+        reader.engine,
+        placed.group_by("member_id").aggregate(**cells),
+        reader.scratch / f"columns of {trait.name}.parquet",
+    )
+    return table, beyond["cut"]
 
 
 def _numbered(rows: ir.Table, trait: Trait) -> ir.Table:
