@@ -92,7 +92,7 @@ USERS = st.sampled_from([{"userId": "u1", "anonymousId": "a1"}, {"userId": 7}, {
 @st.composite
 def logs(draw: st.DrawFn) -> list[list[str]]:
     """A log in files: events of several people in any order, some of them sent again with another time."""
-    ids = draw(st.lists(st.sampled_from(IDS), min_size=3, unique=True))
+    ids = draw(st.lists(st.sampled_from(IDS), min_size=6, unique=True))
     lines = []
     for id in ids:
         event = {"messageId": id, **draw(USERS), **draw(said())}
