@@ -218,7 +218,7 @@ def test_fields_that_no_line_has(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [("a.jsonl", b""), ("a.jsonl.gz", gzip.compress(b"")), ("a.csv", b"id\n")]
+    ("file", "content"), [("a.jsonl", b""), ("a.jsonl.gz", gzip.compress(b"", mtime=0)), ("a.csv", b"id\n")]
 )
 def test_a_file_without_rows(reader: Reader, file: str, content: bytes) -> None:
     """An empty file has no rows, and is no fault beside others."""
