@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from liveramp_provider.core.audience import AsOf
 from liveramp_provider.core.errors import DataError
 from tests.core.pipeline import told
 from tests.core.trait_steps import audience_of, from_source, known, profiles_of, table
@@ -158,6 +159,24 @@ def test_several_sources(tmp_path: Path) -> None:
     wrong = from_source(table(tmp_path / "3.parquet", {"id": ["a", "a"], "z": [1, 2]}), "z")
     with pytest.raises(DataError, match=r"^traits source 3: "):
         known(tmp_path, ["a", "b"], first, second, wrong)
+
+
+def test_traits_of_any_name(tmp_path: Path) -> None:
+    """A trait may be called like anything that enrichment uses inside."""
+    names = ["value", "text", "number", "total", "place", "order", "position", "occurrence", "rows", "rank", "snapshot"]
+    columns = {
+        "id": ["a", "a", "b"],
+        "seen": [2, 1, 1],
+        "day": ["2026-01-01"] * 3,
+        **{name: [f"new {name}", name, name] for name in names},
+    }
+    source = table(tmp_path / "t.parquet", columns)
+    rows = known(tmp_path, ["a"], from_source(source, *names, max_per_member=2, keep="first", order_by="seen"))
+    assert [(rows[0][name], rows[0][f"{name}2"]) for name in names] == [(name, f"new {name}") for name in names]
+    (tmp_path / "other").mkdir()
+    only = table(tmp_path / "b.parquet", {name: cells[2:] for name, cells in columns.items()})
+    (row,) = known(tmp_path / "other", ["b"], from_source(only, *names, as_of=AsOf(valid_from="day")))
+    assert [row[name] for name in names] == names
 
 
 Row = tuple[str, str | list[str | None] | None, int | None]

@@ -113,9 +113,7 @@ class Reader:
     ) -> tuple[ir.Table, str]:
         from liveramp_provider.core.sources.files import found_files, read_files
 
-        files = found_files(
-            source, day=self.day, scratch=self.scratch / f"files of {label}", s3=self.s3, label=label
-        )
+        files = found_files(source, day=self.day, scratch=self.scratch / f"files of {label}", s3=self.s3, label=label)
         if isinstance(source, SegmentEventsSource):
             from liveramp_provider.core.sources.segment_events import read_segment_events
 
