@@ -201,6 +201,3 @@ def _header(path: str, source: FilesSource) -> list[str] | None:
     # ValueError: not UTF-8, or not Parquet.
     except (OSError, ValueError, csv.Error):
         return None
-
-
-_check_capitals = check_capitals

@@ -102,6 +102,3 @@ def texts_of(value: ir.JSONValue) -> ir.ArrayValue:
     listed = json_type(value) == "ARRAY"
     alone = value.isnull().ifelse(ibis.null("array<string>"), ibis.array([text_of(value)]))
     return listed.ifelse(value.try_cast("array<json>").map(text_of), alone)
-
-
-_text, _texts = text_of, texts_of
