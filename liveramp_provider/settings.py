@@ -97,8 +97,8 @@ def _sqlalchemy_engine(conn_id: str) -> sqlalchemy.Engine:
         raise ConnectionConfigError(f"connection {conn_id} is no database that SQLAlchemy reaches.")
     # PostgreSQL's hook leaves the extras out of its engine, and with them sslmode: it would connect without TLS.
     ignored = getattr(hook, "ignored_extra_options", None)
-    extras = connection.extra_dejson if ignored is not None else {}
-    arguments = {name: value for name, value in extras.items() if name not in ignored}
+    extras = {} if ignored is None else connection.extra_dejson
+    arguments = {name: value for name, value in extras.items() if name not in (ignored or ())}
     engine: sqlalchemy.Engine = hook.get_sqlalchemy_engine({"connect_args": arguments} if arguments else None)
     return engine
 
