@@ -6,7 +6,6 @@ import getpass
 import logging
 import os
 import sys
-import tempfile
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -177,7 +176,7 @@ def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows
     audience = load_audience(file)
     _print_warnings(audience)
     installation = _installation(home)
-    with _staging_in(_temporary_folder(), named_by="TMPDIR") as staging:
+    with _staging_in(_cache_folder(), named_by="XDG_CACHE_HOME") as staging:
         workspace = Workspace(staging=Staging(staging), connect=connect, s3=s3_by_environment)
         membership = extract(audience, day, workspace=workspace)
         out.print(membership_table(membership))
@@ -305,20 +304,20 @@ def _print_if_too_few(members: int, destination: Destination) -> None:
         out.print(f"  ! {few}: it would not be sent", style="yellow", markup=False, soft_wrap=True)
 
 
-def _temporary_folder() -> Path:
-    try:
-        return Path(tempfile.gettempdir())
-    except FileNotFoundError:
-        raise ConfigError("there is no folder for temporary files. Name one in TMPDIR.") from None
+def _cache_folder() -> Path:
+    """A folder of this user alone, where what a killed run left is found again by the next."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveramp"
 
 
 @contextmanager
 def _staging_in(folder: Path, *, named_by: str) -> Iterator[Path]:
-    """A place to work on the same disk as `folder`, gone afterwards."""
+    """A place to work on the same disk as `folder`, gone afterwards; with it goes what killed runs left there."""
+    from liveramp_provider.core.staging.scratch import scratch_folder
+
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".liveramp-") as staging:
-            yield Path(staging)
+        with scratch_folder(folder) as staging:
+            yield staging
     except OSError as error:
         reason = error.strerror or "cannot be written to"
         raise ConfigError(f"{named_by} {folder}: {reason}. Name another folder.") from None

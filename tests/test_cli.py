@@ -6,6 +6,7 @@ import csv
 import gzip
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -269,7 +270,7 @@ def lake(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 def test_run_reads_s3(lake: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     """Files on S3 are found by AWS's own settings, in a preview as well, and no copy of them stays."""
     audience, environment = lake
-    shown = liveramp("preview", audience, "--date", "2026-11-20", environment=environment | {"TMPDIR": str(tmp_path)})
+    shown = liveramp("preview", audience, "--date", "2026-11-20", environment=environment)
     assert waterfalls(shown.stdout)["PII"][-1] == ("rows", 1)
     result = run(audience, tmp_path / "out", **environment)
     assert result.exit_code == 0, result.output
@@ -293,6 +294,26 @@ def test_functions_lie_where_the_command_is_typed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "out").iterdir()
     assert '"1","2026-11-20@example.com"' in path.read_text()
+
+
+def test_a_killed_run_is_swept_by_the_next(tmp_path: Path) -> None:
+    """Nothing runs after kill -9; what it had read lies there until the next run into that folder."""
+    (tmp_path / "our_people.py").write_text(
+        "import os, signal\n"
+        "import pandas as pd\n"
+        "def vips(snapshot_date):\n"
+        "    yield pd.DataFrame({'id': ['1'], 'mail': ['ann@example.com']})\n"
+        "    if os.environ.get('KILLED'):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    source = 'python: {function: "our_people:vips"}'
+    (tmp_path / "vip.yaml").write_text(re.sub(r"files: \{path.*\}", source, ON_S3))
+    command = [Path(sys.executable).parent / "liveramp", "run", "vip.yaml", "--date", "2026-11-20", "--to", "out"]
+    killed = subprocess.run(command, cwd=tmp_path, env={**os.environ, "KILLED": "1"}, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".scratch"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".csv"]
 
 
 # run, when something is wrong

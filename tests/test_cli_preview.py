@@ -20,7 +20,7 @@ from liveramp_provider.core.workspace import Workspace
 from liveramp_provider.testing.warehouse import make_warehouse
 from tests.core.test_preview import built, deliver
 from tests.test_architecture import WITHOUT_AIRFLOW
-from tests.test_cli import EXAMPLE, NAMES, READABLE, ROOT, liveramp, run, waterfalls
+from tests.test_cli import EXAMPLE, NAMES, READABLE, ROOT, assert_one_line, liveramp, run, waterfalls
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 COLUMNS = "pii: {columns: {CCID: {from: member_id}, EMAIL1: {from: email}, TIER: {from: tier}, VIP: {segment: 1}}}"
 
 #: On a machine whose folders for temporary files cannot be written to.
-NO_TEMPORARY_FOLDER = """
-import tempfile
-tempfile._candidate_tempdir_list = list
-from liveramp_provider.cli import app
-app()
-"""
-
 AND_WHAT_WAS_LOADED = """
 from liveramp_provider.cli import app
 app(standalone_mode=False)
@@ -129,7 +122,6 @@ def test_preview_leaves_nothing_behind(warehouse: str, readable: Path, tmp_path:
     """What it worked with is gone afterwards, also when a source fails half-way."""
     readable.write_text(READABLE.replace("email_address", column))
     scratch = tmp_path / "scratch"
-    scratch.mkdir()
     done = subprocess.run(
         [
             sys.executable,
@@ -140,13 +132,13 @@ def test_preview_leaves_nothing_behind(warehouse: str, readable: Path, tmp_path:
             "--date",
             "2026-11-20",
         ],
-        env={"TMPDIR": str(scratch), "LIVERAMP_CONN_WAREHOUSE": warehouse, "PYTHONPATH": str(ROOT)},
+        env={"XDG_CACHE_HOME": str(scratch), "LIVERAMP_CONN_WAREHOUSE": warehouse, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == (0 if column == "email_address" else 1), done.stderr
     assert "Membership: from rows read to members" in done.stdout
-    assert list(scratch.iterdir()) == []
+    assert list((scratch / "liveramp").iterdir()) == []
 
 
 def test_preview_compares_with_the_installation(warehouse: str, readable: Path, tmp_path: Path) -> None:
@@ -191,11 +183,8 @@ def test_preview_with_a_wrong_home_makes_no_ledger(warehouse: str, readable: Pat
 
 
 def test_preview_names_a_scratch_folder_that_cannot_be(warehouse: str, readable: Path, tmp_path: Path) -> None:
-    """A full or forbidden folder for temporary files is one line, with the way out."""
-    done = subprocess.run(
-        [sys.executable, "-c", NO_TEMPORARY_FOLDER, "preview", readable, "--date", "2026-11-20"],
-        env={"LIVERAMP_CONN_WAREHOUSE": warehouse, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (1, "✗ there is no folder for temporary files. Name one in TMPDIR.\n")
+    """A full or forbidden cache folder is one line, with the way out."""
+    taken = tmp_path / "taken"
+    taken.touch()
+    result = preview(readable, warehouse, XDG_CACHE_HOME=str(taken))
+    assert_one_line(result, f"XDG_CACHE_HOME {taken}/liveramp: Not a directory. Name another folder\\.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from liveramp_provider.core.audience import Hash, Identifier
+from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.identifiers import (
     HEX_DIGITS,
     digest_of,
@@ -79,7 +80,7 @@ def listed_addresses(
     counts = totals(engine, people, rows="people", **lengths)
     forms = _forms(people.plain, identifier, region)
     meant = [people.plain, people.digest, *(hashed(form, algorithm) for form in forms for algorithm in Hash)]
-    engine.to_parquet(_column(people, meant), path)
+    write_parquet(engine, _column(people, meant), path)
     return ListedAddresses(
         identifier=identifier,
         path=path,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ibis import Table
     from ibis.backends.duckdb import Backend
 
     from liveramp_provider.core.errors import LiveRampError
@@ -79,6 +80,15 @@ def open_engine(settings: EngineSettings, scratch: Path) -> Iterator[Backend]:
         raise _told_without_values(error, settings) from None
     finally:
         connection.disconnect()
+
+
+# Each thread holds a row group until it is full, and a reader takes one at a time; DuckDB's own size is 122,880 rows.
+_ROW_GROUP = 24_576
+
+
+def write_parquet(engine: Backend, rows: Table, path: Path) -> None:
+    """Write `rows`, in their order, to the Parquet file `path`, in little memory now and when it is read."""
+    engine.to_parquet(rows, path, row_group_size=_ROW_GROUP)
 
 
 def _told_without_values(error: Exception, settings: EngineSettings) -> LiveRampError:

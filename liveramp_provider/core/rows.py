@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
+from liveramp_provider.core.engine import write_parquet
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -38,7 +40,7 @@ def staged(engine: Backend, expression: ir.Table, path: Path) -> ir.Table:
     # Ibis would fold the layers of the expression into one, and the engine work out every step wherever it is used.
     fused, ibis.options.sql.fuse_selects = ibis.options.sql.fuse_selects, False
     try:
-        engine.to_parquet(expression, path)
+        write_parquet(engine, expression, path)
     finally:
         ibis.options.sql.fuse_selects = fused
     return engine.read_parquet(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from liveramp_provider.core.artifacts import SuppressionList
 from liveramp_provider.core.audience import Identifier, IdentifierColumn
 from liveramp_provider.core.destinations.liveramp import identifier_of_trait
+from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.progress import duration, step
 from liveramp_provider.core.sources import name_of
@@ -136,7 +137,7 @@ def _keys(listed: ir.Table, reader: Reader, path: Path) -> Path:
 
     key = clean(as_text(listed["key"])) if "key" in listed.columns else nothing()
     keyed = listed.select(member_id=key)
-    reader.engine.to_parquet(keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
+    write_parquet(reader.engine, keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
     return path
 
 

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Membership
+from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
@@ -65,7 +66,7 @@ def _members(audience: Audience, day: date, reader: Reader) -> Membership:
             keyed = rows_of_day(keyed, as_of, reader=reader, label="membership")
     path = reader.scratch / "membership.parquet"
     with step("extract: putting keys in order, each once"):
-        reader.engine.to_parquet(keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
+        write_parquet(reader.engine, keyed.filter(keyed.member_id.notnull()).distinct().order_by("member_id"), path)
     with step("extract: counting"):
         counted = keyed.aggregate(rows=keyed.count(), given=keyed.member_id.count())
         counts = reader.engine.to_pyarrow(counted).to_pylist()[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.audience import ComputedTrait, PredictiveTraits
+from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.progress import step
 from liveramp_provider.core.rows import staged
 from liveramp_provider.core.traits.computed import VALUE_ERRORS, fault_of, with_computed
@@ -59,7 +60,7 @@ class GrowingProfiles:
         try:
             # Joining and sorting in one go would hold both at once.
             joined = staged(engine, self._profiles, path.with_name(f"unordered {path.name}"))
-            engine.to_parquet(joined.order_by("member_id"), path)
+            write_parquet(engine, joined.order_by("member_id"), path)
             return
         except VALUE_ERRORS:
             failure = fault_of(self._computed, engine)
