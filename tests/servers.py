@@ -174,6 +174,18 @@ class PostgresServer:
             self._process.wait()
         shutil.rmtree(self._data)
 
+    def accept_only_tls(self) -> Path:
+        """From now on nobody gets in without TLS; its certificate, which is its own authority, for ``sslrootcert``."""
+        certificate = self._data / "server.crt"
+        subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+        files = ("-keyout", self._data / "server.key", "-out", certificate)
+        make = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "1", *subject, *files]
+        subprocess.run(make, check=True, capture_output=True, user=self._account)
+        (self._data / "pg_hba.conf").write_text("hostssl all all all trust\n")
+        self._run("psql", *self._address, "--quiet", "--command=alter system set ssl = on", "airflow")
+        self._run("pg_ctl", "reload", "--silent", "--pgdata=.")
+        return certificate
+
     def dump(self) -> bytes:
         """All that the database holds, as text."""
         return self._run("pg_dump", *self._address, "airflow")

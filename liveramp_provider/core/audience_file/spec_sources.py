@@ -31,6 +31,7 @@ from liveramp_provider.core.audience_file.schema_sources import (
 )
 from liveramp_provider.core.destinations.liveramp import MEMBER_ID, identifier_of_trait
 from liveramp_provider.core.naming import placeholders
+from liveramp_provider.core.traits.expressions import SNAPSHOT_DATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ class SourceValues:
         # The audience's own key, as Segment calls it, is no trait: everybody in the file has it.
         self._own_keys = {audience_id.lower()}
         # The engine does not tell capitals apart in column names.
-        self._first_seen: dict[str, str] = {MEMBER_ID: "the audience key"}
+        self._first_seen: dict[str, str] = {MEMBER_ID: "the audience key", SNAPSHOT_DATE: "the snapshot day"}
 
     def membership(self, spec: MembershipSpec) -> Membership:
         """Where the members come from."""
