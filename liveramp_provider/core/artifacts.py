@@ -130,8 +130,7 @@ class SealedFile:
 class Receipt:
     """Proof of one delivery, as the ledger keeps it.
 
-    :param evidence: How well the arrival is proven, E1 (receiver's digest) to E5 (only the close was
-        acknowledged), or P: a person's word.
+    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.ledger.EVIDENCE`.
     :param sent_now: ``False`` when an earlier run had delivered it and nothing was sent.
     """
 

@@ -87,7 +87,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
 
 
 def _receipt_lines(receipt: Receipt) -> list[str]:
-    from liveramp_provider.core.transports.sftp import EVIDENCE
+    from liveramp_provider.core.ledger import EVIDENCE
 
     sent = "sent by this task" if receipt.sent_now else "sent earlier; nothing was sent now"
     return [

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liveramp_provider.core.errors import LedgerError, ResolutionError
-from liveramp_provider.core.ledger import Ledger, Outcome, State, recorded, resolve
-from liveramp_provider.core.transports.sftp import EVIDENCE
+from liveramp_provider.core.ledger import EVIDENCE, Ledger, Outcome, State, recorded, resolve
 from tests.core.test_ledger import FOLDER, WAY, claimed
 from tests.deliveries import DAY, sealed_file
 

@@ -224,7 +224,7 @@ class Claim:
 
     def doubt(self, why: str) -> DeliveryInDoubtError:
         """Record that nobody can know, and return the error to raise."""
-        self.advance(State.IN_DOUBT)
+        self.advance(State.IN_DOUBT, evidence="")
         return in_doubt(self.delivery, why)
 
 

@@ -120,7 +120,7 @@ class Delivery:
     :param epoch: Counts the workers that have held this delivery; only the last one may write.
     :param lease_until: Until then the holder is believed to be at work.
     :param temp_path: Where the upload in progress lies at the receiver, known to the ledger before it is opened.
-    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.transports.sftp.EVIDENCE`.
+    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.ledger.EVIDENCE`.
     :param committed_at: ``None`` until the file has its final name, or a person says that it has.
     """
 
