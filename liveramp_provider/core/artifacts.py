@@ -104,6 +104,7 @@ class SealedFile:
     :param waterfall: From members to rows, by reason; it adds up.
     :param blanked: How many given values the rows leave blank, by reason.
     :param suppression: Whom the rows leave out; ``None`` where the audience has no suppression list.
+    :param revision: 1, or more where the day is sent again on purpose, under a new name.
     """
 
     path: Path
@@ -124,6 +125,7 @@ class SealedFile:
     waterfall: dict[str, int]
     blanked: dict[str, int]
     suppression: SuppressionList | None = None
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
