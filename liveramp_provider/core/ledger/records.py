@@ -182,6 +182,11 @@ class Delivery:
         """Whether a person has to look."""
         return self.state is State.IN_DOUBT
 
+    @property
+    def proof(self) -> str:
+        """The evidence of a delivery that was made; what is known of an upload under way proves no arrival."""
+        return self.evidence if self.state is State.COMMITTED else ""
+
     @classmethod
     def of_row(cls, row: sa.RowMapping) -> Delivery:
         """The delivery that a row of the table describes; a ledger of an earlier version may lack the last columns."""
