@@ -23,7 +23,7 @@ from liveramp_provider.core.ledger.records import (
     resolutions,
     revisions,
 )
-from liveramp_provider.core.ledger.schema import bring_up_to_date
+from liveramp_provider.core.ledger.schema import bring_up_to_date, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +190,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with _translated(), self._engine.begin() as connection:
+        with _translated(), transaction(self._engine) as connection:
             yield connection
 
 

@@ -1,9 +1,10 @@
-"""A ledger's schema, brought up to date when the ledger is opened: by one worker, while others wait."""
+"""A ledger's database: its schema, brought up to date by one worker while others wait, and for how long they do."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -12,7 +13,15 @@ from liveramp_provider.core.ledger import migrations
 from liveramp_provider.core.ledger.records import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection, Engine
+
+#: How long a worker waits for what another holds, which may have been frozen with it.
+LOCK_TIMEOUT_S = 60
+#: How long it waits for PostgreSQL to answer, and to acknowledge what was sent; a connection's own settings count more.
+_NETWORK = {"connect_timeout": 30, "tcp_user_timeout": 60_000}
+_LIBPQ = ("psycopg", "psycopg2")
 
 # What makes all others wait that want to change the schema, until the end of the transaction.
 _BEGIN_ALONE = {
@@ -33,10 +42,12 @@ def bring_up_to_date(engine: Engine) -> None:
     """
     if engine.dialect.name not in _BEGIN_ALONE:
         raise ConnectionConfigError(f"a ledger lives in PostgreSQL or SQLite, not in {engine.dialect.name}.")
+    if engine.driver in _LIBPQ:
+        sa.event.listen(engine, "do_connect", _limit_waits)
     with engine.connect() as connection:
         if _version_of(connection) == SCHEMA_VERSION:
             return
-    with _ONE_IN_THIS_PROCESS, engine.begin() as connection:
+    with _ONE_IN_THIS_PROCESS, transaction(engine) as connection:
         connection.exec_driver_sql(_BEGIN_ALONE[engine.dialect.name])
         version = _version_of(connection)
         if version > SCHEMA_VERSION:
@@ -46,6 +57,20 @@ def bring_up_to_date(engine: Engine) -> None:
             )
         if version < SCHEMA_VERSION:
             migrations.upgrade(connection)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A connection within a transaction, which does not wait for ever for what others hold."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        yield connection
+
+
+def _limit_waits(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+    for name, value in _NETWORK.items():
+        parameters.setdefault(name, value)
 
 
 def _version_of(connection: Connection) -> str:
