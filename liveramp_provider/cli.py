@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from liveramp_provider.cli_connections import connect_by, s3_by_environment
+from liveramp_provider.cli_ledger import HomeOption, LedgerOption, ledger_at
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.days import parse_day
 from liveramp_provider.core.errors import (
@@ -24,17 +25,21 @@ from liveramp_provider.core.errors import (
     LiveRampError,
     SnapshotDayError,
 )
-from liveramp_provider.core.ledger import Outcome, State
+from liveramp_provider.core.ledger import EVIDENCE, Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from liveramp_provider.core.artifacts import Membership, Profiles
     from liveramp_provider.core.audience import Audience, Destination
-    from liveramp_provider.core.home import Home
+    from liveramp_provider.core.ledger import LedgerAt
     from liveramp_provider.core.preview import FilePreview
     from liveramp_provider.core.sources import Connect
+    from liveramp_provider.core.staging import Staging
     from liveramp_provider.core.workspace import Workspace
+
+    #: A ledger to compare with, and the staged files where they are at hand.
+    Installation = tuple[LedgerAt, Staging | None]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 out = Console(highlight=False)
@@ -49,17 +54,6 @@ ConnectionOption = Annotated[
         help="Where a connection leads, as SQLAlchemy writes it; repeatable. "
         "A URL with a password belongs in the environment instead, as LIVERAMP_CONN_<ID>. "
         "S3 is found by the settings of AWS's own tools, such as AWS_PROFILE.",
-    ),
-]
-
-LedgerOption = Annotated[
-    Path,
-    typer.Option(
-        "--home",
-        metavar="FOLDER",
-        envvar="AIRFLOW__LIVERAMP__HOME",
-        help="Folder of the Airflow installation (its setting home), where the ledger lies.",
-        show_default=False,
     ),
 ]
 
@@ -149,23 +143,22 @@ def preview(
     file: AudiencePath,
     day: DayOption,
     connection: ConnectionOption = None,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            envvar="AIRFLOW__LIVERAMP__HOME",
-            help="Folder of the Airflow installation (its setting home), to compare with the last delivered day.",
-            show_default=False,
-        ),
-    ] = None,
+    home: HomeOption = None,
+    ledger: LedgerOption = None,
     rows: Annotated[int, typer.Option(min=0, max=100, metavar="N", help="How many masked rows of a file to show.")] = 5,
 ) -> None:
     """Show what one day's files would be: names, counts, masked rows, what is new. Cannot send, and keeps nothing."""
     with _errors_in_one_line():
-        _preview(file, day=_day(day, "--date"), connect=connect_by(connection or []), home=home, rows=rows)
+        _preview(
+            file,
+            day=_day(day, "--date"),
+            connect=connect_by(connection or []),
+            installation=_installation(home, ledger, connection or []),
+            rows=rows,
+        )
 
 
-def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows: int) -> None:
+def _preview(file: Path, *, day: date, connect: Connect, installation: Installation | None, rows: int) -> None:
     from liveramp_provider.core.pipeline.enrich import enrich
     from liveramp_provider.core.pipeline.extract import extract
     from liveramp_provider.core.preview import preview_files
@@ -175,7 +168,6 @@ def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows
 
     audience = load_audience(file)
     _print_warnings(audience)
-    installation = _installation(home)
     with _staging_in(_cache_folder(), named_by="XDG_CACHE_HOME") as staging:
         workspace = Workspace(staging=Staging(staging), connect=connect, s3=s3_by_environment)
         membership = extract(audience, day, workspace=workspace)
@@ -188,16 +180,17 @@ def _preview(file: Path, *, day: date, connect: Connect, home: Path | None, rows
                     _print_comparison(shown, membership, audience, day, installation, workspace)
 
 
-def _installation(home: Path | None) -> Home | None:
-    """The installation to compare with, if there is one; if not, a line says why."""
+def _installation(home: Path | None, ledger: str | None, connections: list[str]) -> Installation | None:
+    """What to compare with, if there is something; if not, a line says why."""
     from liveramp_provider.core.home import Home
 
-    if home is None:
+    staging = Home(home).staging if home else None
+    if home is None and not ledger:
         why = "with --home FOLDER, what is new since the last delivery is shown too."
-    elif not Home(home).ledger.is_file():
+    elif home is not None and not ledger and not Home(home).ledger.is_file():
         why = f"no delivery to compare with: {home} has no ledger.sqlite. Correct --home, if there were deliveries."
     else:
-        return Home(home)
+        return ledger_at(home, ledger, connections), staging
     out.print(f"  · {why}", style="dim", markup=False, soft_wrap=True)
     return None
 
@@ -218,39 +211,73 @@ def _print_preview(shown: FilePreview, destination: Destination) -> None:
 
 
 def _print_comparison(
-    shown: FilePreview, membership: Membership, audience: Audience, day: date, home: Home, workspace: Workspace
+    shown: FilePreview,
+    membership: Membership,
+    audience: Audience,
+    day: date,
+    installation: Installation,
+    workspace: Workspace,
 ) -> None:
     from liveramp_provider.core.comparison import compare
     from liveramp_provider.report import comparison_table
 
-    comparison = compare(shown, membership, audience=audience, day=day, home=home, workspace=workspace)
+    ledger, staging = installation
+    comparison = compare(
+        shown, membership, audience=audience, day=day, ledger=ledger, staging=staging, workspace=workspace
+    )
     out.print()
     out.print(comparison_table(shown, comparison))
 
 
 @app.command("deliveries")
 def list_deliveries(
-    home: LedgerOption,
+    home: HomeOption = None,
+    ledger: LedgerOption = None,
+    connection: ConnectionOption = None,
     audience: Annotated[str | None, typer.Option(help="Only those of this audience.", show_default=False)] = None,
     day: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Only those of this snapshot day.", show_default=False)
     ] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Instead, read every receipt and check that none was changed.")
+    ] = False,
 ) -> None:
     """List what was delivered, is under way or is in doubt, newest day first."""
-    from liveramp_provider.core.ledger import recorded
+    with _errors_in_one_line():
+        place = ledger_at(home, ledger, connection or [])
+        if verify:
+            _verify(place)
+        else:
+            _list(place, audience=audience, day=_day(day, "--day") if day else None, state=state)
+
+
+def _list(place: LedgerAt, *, audience: str | None, day: date | None, state: State | None) -> None:
+    from liveramp_provider.core.ledger import place_of, recorded
     from liveramp_provider.report import deliveries_table
 
-    with _errors_in_one_line():
-        ledger = _ledger_in(home)
-        found = recorded(ledger, audience=audience, day=_day(day, "--day") if day else None, state=state)
+    found = recorded(place, audience=audience, day=day, state=state)
     if not found:
-        out.print(f"  · no such delivery is recorded in {ledger}.", style="dim", markup=False, soft_wrap=True)
+        out.print(f"  · no such delivery is recorded in {place_of(place)}.", style="dim", markup=False, soft_wrap=True)
         return
     out.print(deliveries_table(found), soft_wrap=True)
+    for grade in sorted({delivery.proof for delivery in found} & EVIDENCE.keys()):
+        out.print(f"  {grade}: {EVIDENCE[grade]}", style="dim", markup=False, soft_wrap=True)
     if doubtful := sum(delivery.in_doubt for delivery in found):
         way_out = "look at LiveRamp's Files page, then say what you saw with liveramp resolve"
         out.print(f"  ! {doubtful} in doubt: {way_out}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _verify(place: LedgerAt) -> None:
+    from liveramp_provider.core.ledger import verified
+
+    chain = verified(place)
+    last = f"; digest of the last: {chain.last_sha256}" if chain.receipts else ""
+    words = f"✓ receipts: {chain.receipts:,}, none changed{last}"
+    out.print(words, style="green", markup=False, soft_wrap=True)
+    if chain.without:
+        older = f"deliveries without a receipt: {chain.without:,}. Those from before there were receipts have none."
+        out.print(f"  ! {older}", style="yellow", markup=False, soft_wrap=True)
 
 
 @app.command("resolve")
@@ -260,27 +287,22 @@ def resolve_delivery(
         Outcome, typer.Option(help="Whether LiveRamp has the file. If not, its deliver task may be cleared to send it.")
     ],
     why: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, in one line; no person's data.")],
-    home: LedgerOption,
+    home: HomeOption = None,
+    ledger: LedgerOption = None,
+    connection: ConnectionOption = None,
 ) -> None:
     """Close a delivery in doubt after looking at LiveRamp's Files page. Sends nothing; who, when and why are kept."""
-    from liveramp_provider.core.ledger import Ledger, resolve
+    from liveramp_provider.core.ledger import Ledger, recorded, resolve
 
     with _errors_in_one_line():
-        closed = resolve(Ledger.in_file(_ledger_in(home)), delivery, outcome, why=why, who=_who())
+        place = ledger_at(home, ledger, connection or [])
+        recorded(place, state=State.IN_DOUBT)  # a ledger that is not there would be made by opening it
+        closed = resolve(Ledger.at(place), delivery, outcome, why=why, who=_who())
     follows = {
         Outcome.DELIVERED: "recorded as delivered; it is not sent again.",
         Outcome.NOT_DELIVERED: "not delivered; clear its deliver task, and it is sent.",
     }[outcome]
     out.print(f"✓ {closed.name} ({closed.short_id}): {follows}", style="green", markup=False, soft_wrap=True)
-
-
-def _ledger_in(home: Path) -> Path:
-    from liveramp_provider.core.home import Home
-
-    ledger = Home(home).ledger
-    if not ledger.is_file():
-        raise ConfigError(f"{home} has no ledger.sqlite. Correct --home, or nothing was ever delivered from there.")
-    return ledger
 
 
 def _who() -> str:

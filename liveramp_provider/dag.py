@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.errors import AudienceFileError
+from liveramp_provider.core.naming import MAX_REVISION
 from liveramp_provider.core.progress import duration
 from liveramp_provider.dag_docs import audience_doc, fault_doc
 from liveramp_provider.deadlines import ScheduledMoment
@@ -114,32 +115,53 @@ def _arguments(audience: Audience) -> dict[str, Any]:
         "start_date": pendulum.datetime(*EPOCH, tz=zone),
         "catchup": False,
         "max_active_runs": 1,
-        "params": {
-            "snapshot_date": Param(
-                None,
-                type=["null", "string"],
-                format="date",
-                title="Snapshot date",
-                description="The day to deliver, when the run has no partition key.",
-            ),
-            "refresh": Param(
-                False,
-                type="boolean",
-                title="Refresh",
-                description="Read members and traits of the day once more, although they are sealed. What LiveRamp has "
-                "of the day stays as it is.",
-            ),
-            "refresh_why": Param(
-                None,
-                type=["null", "string"],
-                maxLength=MAX_WHY_CHARS,
-                title="Refresh: why",
-                description="One line that is kept with what is read, such as: late rows arrived. No personal data.",
-            ),
-        },
+        "params": _params(),
         "tags": ["liveramp", *(f"liveramp:{destination.id}" for destination in audience.destinations)],
         "doc_md": audience_doc(audience),
         **_notices(audience),
+    }
+
+
+def _params() -> dict[str, Param]:
+    """What whoever triggers a run can type."""
+    return {
+        "snapshot_date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Snapshot date",
+            description="The day to deliver, when the run has no partition key.",
+        ),
+        "refresh": Param(
+            False,
+            type="boolean",
+            title="Refresh",
+            description="Read members and traits of the day once more, although they are sealed. What LiveRamp has "
+            "of the day stays as it is.",
+        ),
+        "refresh_why": Param(
+            None,
+            type=["null", "string"],
+            maxLength=MAX_WHY_CHARS,
+            title="Refresh: why",
+            description="One line that is kept with what is read, such as: late rows arrived. No personal data.",
+        ),
+        "revision": Param(
+            1,
+            type="integer",
+            minimum=1,
+            maximum=MAX_REVISION,
+            title="Revision",
+            description="2 or more sends a day that was delivered once more, under a new name (…_r2). The revision "
+            "before must have been delivered.",
+        ),
+        "revision_why": Param(
+            None,
+            type=["null", "string"],
+            maxLength=MAX_WHY_CHARS,
+            title="Revision: why",
+            description="One line that is kept in the ledger, such as: lost at LiveRamp. No personal data.",
+        ),
     }
 
 

@@ -78,7 +78,7 @@ def audience_doc(audience: Audience) -> str:
         "Trigger with its date as *Partition Key* under *Advanced Options*, or backfill it: *Trigger → Backfill* with "
         "the first and the last day, or "
         f"{_code(f'airflow backfill create --dag-id {audience.id} --from-date YYYY-MM-DD --to-date YYYY-MM-DD')}. "
-        "A day that was delivered is not sent again.",
+        "A day that was delivered is not sent again, unless a *Revision* is asked for on purpose.",
         *(f"> ⚠ {_text(warning)}" for warning in audience.warnings),
     ]
     return "\n\n".join(blocks)

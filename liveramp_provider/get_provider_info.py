@@ -82,6 +82,7 @@ def _config() -> dict[str, Any]:
                 "example": "/var/lib/airflow/liveramp",
                 "default": "",
             },
+            **_ledger_options(),
             **_staging_options(),
             "memory_limit": {
                 "description": "Memory the query engine may use per task before it spills to disk.",
@@ -97,6 +98,27 @@ def _config() -> dict[str, Any]:
                 "example": "4",
                 "default": "2",
             },
+        },
+    }
+
+
+def _ledger_options() -> dict[str, Any]:
+    return {
+        "ledger_conn_id": {
+            "description": "Connection of a PostgreSQL database that holds the ledger; needed where tasks run on "
+            "several machines. Default: the SQLite file ledger.sqlite in home.",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "liveramp_ledger",
+            "default": "",
+        },
+        "shared_home": {
+            "description": "Whether home is one and the same folder on every machine that runs tasks. Only then may "
+            "the ledger or staged files lie in it where an executor runs tasks on several machines.",
+            "version_added": "0.1.0",
+            "type": "boolean",
+            "example": "True",
+            "default": "False",
         },
     }
 

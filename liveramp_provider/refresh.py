@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MAX_WHY_CHARS = 200
 
 # Nobody is there to give a reason; what stands in the DAG's parameters is for those who trigger it.
-_WITHOUT_A_PERSON = frozenset({"scheduled", "asset_triggered"})
+WITHOUT_A_PERSON = frozenset({"scheduled", "asset_triggered"})
 
 
 def refresh_of(context: Mapping[str, Any]) -> str:
@@ -25,15 +25,20 @@ def refresh_of(context: Mapping[str, Any]) -> str:
     """
     params = context.get("params", {})
     wanted, why = bool(params.get("refresh")), str(params.get("refresh_why") or "").strip()
-    if context["dag_run"].run_type in _WITHOUT_A_PERSON or not (wanted or why):
+    if context["dag_run"].run_type in WITHOUT_A_PERSON or not (wanted or why):
         return ""
     if not wanted:
         raise RefreshError(
             "refresh_why gives a reason, but refresh is off. Switch refresh on, or leave the reason out."
         )
-    if not why or not why.isprintable() or len(why) > MAX_WHY_CHARS:
+    if not is_reason(why):
         raise RefreshError(
             f"refresh is on, but refresh_why is no printable line of 1 to {MAX_WHY_CHARS} characters. Trigger again "
             "and say in it why the day is to be read once more, such as: late rows arrived. No personal data."
         )
     return f"{why} ({context['run_id']})"
+
+
+def is_reason(why: str) -> bool:
+    """Whether `why` can be kept: one printable line that is not too long."""
+    return bool(why) and why.isprintable() and len(why) <= MAX_WHY_CHARS

@@ -141,7 +141,7 @@ def comparison_table(file: FilePreview, comparison: Comparison) -> Table:
     if before is None:
         table.add_row("last delivery", "none of an earlier day")
         return table
-    gone = f"of {before.day} are not staged any more"
+    gone = f"of {before.day} are not staged here"
     table.add_row("last delivery", f"{before.day}, {_moment(before)}")
     table.add_row("rows", f"{before.rows:,} → {file.rows:,} ({file.rows - before.rows:+,})")
     table.add_row("members", f"{before.members:,} → {file.members:,} ({file.members - before.members:+,})")
@@ -188,7 +188,7 @@ def _delivery_cells(delivery: Delivery) -> dict[str, str]:
         "rows": f"{delivery.rows:,}",
         "members": f"{delivery.members:,}",
         "bytes": f"{delivery.size_bytes:,}",
-        "evidence": delivery.evidence,
+        "evidence": delivery.proof,
         "UTC": f"{delivery.committed_at or delivery.updated_at:%Y-%m-%d %H:%M}",
         "id": delivery.short_id,
     }

@@ -12,7 +12,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from liveramp_provider.core.engine import EngineSettings
-from liveramp_provider.core.errors import ConnectionConfigError, StagingConfigError
+from liveramp_provider.core.errors import ConnectionConfigError, SharedHomeError, StagingConfigError
 from liveramp_provider.core.home import Home
 from liveramp_provider.core.staging import Staging
 from liveramp_provider.core.workspace import Workspace
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sqlalchemy
     from mypy_boto3_s3 import S3Client
 
-    from liveramp_provider.core.ledger import Ledger
+    from liveramp_provider.core.ledger import Ledger, LedgerAt
 
 
 @contextmanager
@@ -46,12 +46,14 @@ def workspace() -> Iterator[Workspace]:
 def staging() -> Iterator[Staging]:
     """Where sealed artefacts lie; what is fetched of them from S3 is gone afterwards.
 
+    :raises SharedHomeError: It is a folder of one machine, and tasks run on several.
     :raises StagingConfigError: ``[liveramp] staging`` is no address of S3.
     :raises ConnectionConfigError: There is no connection of the name in ``staging_conn_id``.
     """
     here = home().staging
     address = conf.get("liveramp", "staging", fallback="")
     if not address:
+        _check_home_is_shared("the staged files")
         yield here
         return
     from liveramp_provider.core.staging.s3 import S3Store
@@ -78,16 +80,48 @@ def keep() -> timedelta:
 
 
 def ledger() -> Ledger:
-    """The ledger of this installation."""
+    """The ledger of this installation, ready to be written to.
+
+    :raises SharedHomeError: It is a file of one machine, and tasks run on several.
+    :raises ConnectionConfigError: There is no connection of the name in ``ledger_conn_id``, or no ledger can be there.
+    :raises LedgerError: It does not answer.
+    """
     from liveramp_provider.core.ledger import Ledger
 
-    return Ledger.in_file(home().ledger)
+    return Ledger.at(ledger_at())
+
+
+def ledger_at() -> LedgerAt:
+    """Where the ledger of this installation is: behind ``[liveramp] ledger_conn_id``, or else in the home folder.
+
+    :raises SharedHomeError: It is a file of one machine, and tasks run on several.
+    :raises ConnectionConfigError: There is no connection of that name, or no database behind it.
+    """
+    conn_id = conf.get("liveramp", "ledger_conn_id", fallback="")
+    engine = _sqlalchemy_engine(conn_id) if conn_id else None
+    if engine is None or engine.dialect.name == "sqlite":
+        _check_home_is_shared("the ledger")
+    return home().ledger if engine is None else engine
 
 
 def home() -> Home:
     """The folder of this installation."""
     configured = conf.get("liveramp", "home", fallback="")
     return Home(Path(configured) if configured else Path(conf.get("core", "dags_folder")).parent / "liveramp")
+
+
+def _check_home_is_shared(what: str) -> None:
+    from liveramp_provider.executors import executors_of_many_machines
+
+    if conf.getboolean("liveramp", "shared_home", fallback=False):
+        return
+    if executors := executors_of_many_machines():
+        raise SharedHomeError(
+            f"tasks may run on several machines ({', '.join(executors)}), and each would keep {what} in a folder of "
+            "its own. In the section [liveramp] of Airflow's configuration, name a PostgreSQL connection in "
+            f"ledger_conn_id and a bucket in staging; or, if {home().folder} is the same folder on all of them, say "
+            "shared_home = True."
+        )
 
 
 def _sqlalchemy_engine(conn_id: str) -> sqlalchemy.Engine:

@@ -6,6 +6,16 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.ledgers import LedgerDatabase
+    from tests.servers import PostgresServer
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="liveramp-airflow-"))
 
@@ -17,6 +27,26 @@ os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME}/airflow.db",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(AIRFLOW_HOME / "logs"),
 }
+
+
+@pytest.fixture(scope="session")
+def ledger_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that the ledgers of all tests share; each has a schema of its own."""
+    from tests.servers import PostgresServer
+
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_database(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerDatabase:
+    """An empty place for a ledger, once in each kind of database."""
+    from tests.ledgers import LedgerDatabase
+
+    if request.param == "sqlite":
+        return LedgerDatabase(tmp_path / "ledger.sqlite")
+    server: PostgresServer = request.getfixturevalue("ledger_server")
+    return LedgerDatabase(server.new_schema(f"ledger_{uuid4().hex}"))
 
 
 def pytest_sessionfinish() -> None:

@@ -170,6 +170,19 @@ def test_preview_shows_what_is_new(warehouse: str, readable: Path, tmp_path: Pat
     assert re.search(r"columns +new: TIER; gone: ZIP", told)
 
 
+def test_preview_compares_with_a_ledger_behind_a_connection(warehouse: str, readable: Path, tmp_path: Path) -> None:
+    """What the ledger says is compared, and what only staged files could tell is not guessed."""
+    home, audience = Home(tmp_path / "home"), load_audience(readable)
+    here = Workspace(staging=home.staging, connect=lambda _: sa.create_engine(warehouse))
+    deliver(home, built(audience, date(2026, 11, 19), here))
+    options = ["--ledger", "far", "--connection", f"far=sqlite:///{home.ledger}"]
+    alone = preview(readable, warehouse, *options).stdout
+    assert re.search(r"rows +\d+ → \d+ \([+-]\d+\)", alone)
+    assert len(re.findall(r"(membership|columns) +those of 2026-11-19 are not staged here", alone)) == 2
+    with_files = preview(readable, warehouse, *options, "--home", str(home.folder)).stdout
+    assert re.search(r"membership +\d+ entered", with_files)
+
+
 def test_preview_with_a_wrong_home_makes_no_ledger(warehouse: str, readable: Path, tmp_path: Path) -> None:
     """A slip in the folder is said, the rest is shown, and nothing is made there."""
     (tmp_path / "wrong").mkdir()

@@ -27,6 +27,7 @@ from liveramp_provider.core.destinations.liveramp import (
 )
 from liveramp_provider.core.device_rows import REASONS as DEVICE_REASONS
 from liveramp_provider.core.identifiers import BLANK_WORDS, WHITE_SPACE
+from liveramp_provider.core.ledger import EVIDENCE
 from liveramp_provider.core.naming import MAX_NAME_CHARS
 from liveramp_provider.core.pii_rows import REASONS as PII_REASONS
 
@@ -188,6 +189,11 @@ def test_every_command_and_option_is_documented() -> None:
     }
     for name in commands:
         assert f"| `liveramp {name} " in page("cli.md")
+
+
+def test_every_grade_of_evidence_is_documented() -> None:
+    """The page explains each grade that a delivery can have, the strongest first, and no other."""
+    assert re.findall(r"^- `(E\d|P)`: ", page("cli.md"), re.MULTILINE) == list(EVIDENCE)
 
 
 # The rules.

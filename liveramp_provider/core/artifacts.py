@@ -105,6 +105,7 @@ class SealedFile:
     :param waterfall: From members to rows, by reason; it adds up.
     :param blanked: How many given values the rows leave blank, by reason.
     :param suppression: Whom the rows leave out; ``None`` where the audience has no suppression list.
+    :param revision: 1, or more where the day is sent again on purpose, under a new name.
     """
 
     path: Path
@@ -125,14 +126,14 @@ class SealedFile:
     waterfall: dict[str, int]
     blanked: dict[str, int]
     suppression: SuppressionList | None = None
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Proof of one delivery, as the ledger keeps it.
 
-    :param evidence: How well the arrival is proven, E1 (receiver's digest) to E5 (only the close was
-        acknowledged), or P: a person's word.
+    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.ledger.EVIDENCE`.
     :param sent_now: ``False`` when an earlier run had delivered it and nothing was sent.
     """
 

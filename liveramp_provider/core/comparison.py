@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -15,10 +15,9 @@ from liveramp_provider.core.ledger.records import State, deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from liveramp_provider.core.audience import Audience
-    from liveramp_provider.core.home import Home
+    from liveramp_provider.core.ledger.reading import LedgerAt
     from liveramp_provider.core.preview import FilePreview
     from liveramp_provider.core.staging import Staging
     from liveramp_provider.core.workspace import Workspace
@@ -59,8 +58,8 @@ class Comparison:
 
     :param same_day: The delivery of the day itself, where it was made already.
     :param before: The newest delivery of an earlier day; ``None``: there is none.
-    :param columns: ``None`` when the file of `before` is not staged any more.
-    :param members: ``None`` when the membership of `before` is not staged any more.
+    :param columns: ``None`` when the file of `before` is not staged here, or not any more.
+    :param members: ``None`` when the membership of `before` is not.
     """
 
     same_day: Delivered | None
@@ -70,18 +69,28 @@ class Comparison:
 
 
 def compare(
-    file: FilePreview, membership: Membership, *, audience: Audience, day: date, home: Home, workspace: Workspace
+    file: FilePreview,
+    membership: Membership,
+    *,
+    audience: Audience,
+    day: date,
+    ledger: LedgerAt,
+    staging: Staging | None,
+    workspace: Workspace,
 ) -> Comparison:
-    """What is new in `file` of `day` against what `home` delivered.
+    """What is new in `file` of `day` against what was delivered.
 
     :param membership: The members behind `file`.
+    :param ledger: What was delivered.
+    :param staging: Where the installation's sealed artefacts lie; ``None``: only what the ledger says is compared.
     :raises LedgerError: The ledger cannot be read.
     """
-    newest = _newest_delivered(home.ledger, file, audience_id=audience.id, until=day)
-    same_day = next((delivered for delivered in newest if delivered.day == day), None)
-    before = next((delivered for delivered in newest if delivered.day < day), None)
-    sealed = _sealed(home.staging, before, file, audience) if before else None
-    earlier = _membership(home.staging, sealed) if sealed else None
+    with reading(ledger) as connection:
+        delivered = _delivered(file, audience_id=audience.id)
+        same_day = _newest(connection, delivered.where(deliveries.c.day == day))
+        before = _newest(connection, delivered.where(deliveries.c.day < day))
+    sealed = _sealed(staging, before, file, audience) if staging and before else None
+    earlier = _membership(staging, sealed) if staging and sealed else None
     return Comparison(
         same_day=same_day,
         before=before,
@@ -103,23 +112,22 @@ def column_changes(old: Sequence[str], new: Sequence[str]) -> ColumnChanges:
     )
 
 
-def _newest_delivered(ledger: Path, file: FilePreview, *, audience_id: str, until: date) -> list[Delivered]:
-    """The last two days of `file` that were delivered up to and with `until`, newest first."""
+def _delivered(file: FilePreview, *, audience_id: str) -> sa.Select[Any]:
+    """All that was delivered of `file`."""
     columns = deliveries.c
-    statement = (
-        sa.select(columns.day, columns.rows, columns.members, columns.sha256, columns.committed_at)
-        .where(
-            columns.destination == file.destination,
-            columns.audience == audience_id,
-            columns.slot == file.slot,
-            columns.state == State.COMMITTED,
-            columns.day <= until,
-        )
-        .order_by(columns.day.desc())
-        .limit(2)
+    return sa.select(columns.day, columns.rows, columns.members, columns.sha256, columns.committed_at).where(
+        columns.destination == file.destination,
+        columns.audience == audience_id,
+        columns.slot == file.slot,
+        columns.state == State.COMMITTED,
     )
-    with reading(ledger) as connection:
-        return [Delivered(**row) for row in connection.execute(statement).mappings()]
+
+
+def _newest(connection: sa.Connection, delivered: sa.Select[Any]) -> Delivered | None:
+    """The newest day of it, and of a day that was sent again the last delivery."""
+    newest = delivered.order_by(deliveries.c.day.desc(), deliveries.c.committed_at.desc()).limit(1)
+    row = connection.execute(newest).mappings().first()
+    return None if row is None else Delivered(**row)
 
 
 def _sealed(staging: Staging, delivered: Delivered, file: FilePreview, audience: Audience) -> SealedFile | None:

@@ -99,6 +99,14 @@ class ResolutionError(ConfigError):
     """A delivery cannot be closed by hand as asked: no such id, several, not in doubt, or no reason given."""
 
 
+class RevisionError(ConfigError):
+    """A day cannot be sent again as asked: nothing of it was delivered, one is in doubt, or no reason is given."""
+
+
+class SharedHomeError(ConfigError):
+    """Tasks run on several machines, and the ledger or the staged files lie on one of them."""
+
+
 class EncryptionKeyError(ConfigError):
     """The PGP key is not the pinned one, or cannot encrypt: expired, revoked, or without an encryption subkey."""
 
@@ -109,6 +117,10 @@ class DataError(PermanentError):
 
 class SmallAudienceError(PermanentError):
     """A file has fewer unique members than the receiver accepts; it was not sent."""
+
+
+class ReceiptChainError(PermanentError):
+    """The ledger's receipts are not those that were written: one was changed, or taken out."""
 
 
 class SealBrokenError(PermanentError):

@@ -15,6 +15,9 @@ PLACEHOLDERS = ("org", "audience", "kind", "date", "upload_date")
 #: LiveRamp's limit on a file name, counted before compression and encryption.
 MAX_NAME_CHARS = 250
 
+#: A day that is sent again more often has another problem.
+MAX_REVISION = 99
+
 
 def placeholders(template: str) -> tuple[str, ...]:
     """The names in braces in `template`, in order.
@@ -34,10 +37,12 @@ def placeholders(template: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def inner_name(destination: Destination, *, audience_id: str, slot: str, day: date) -> str:
+def inner_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:
     """Name of the plain CSV: what LiveRamp sees after decrypting and unzipping.
 
     ``{date}`` is the snapshot day; ``{upload_date}`` the day after, when a nightly run sends it (mParticle's date).
+
+    :param revision: More than 1 where the day is sent again on purpose: then the name ends with ``_r2``, ``_r3`` ….
     """
     stem = destination.filename.format(
         org=destination.org,
@@ -46,12 +51,12 @@ def inner_name(destination: Destination, *, audience_id: str, slot: str, day: da
         date=day.isoformat(),
         upload_date=(day + timedelta(days=1)).isoformat(),
     )
-    return f"{stem}.csv"
+    return f"{stem}_r{revision}.csv" if revision > 1 else f"{stem}.csv"
 
 
-def delivered_name(destination: Destination, *, audience_id: str, slot: str, day: date) -> str:
+def delivered_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:
     """Name at the receiver: named first, then compressed, then encrypted (``.csv.gz.gpg``)."""
-    name = inner_name(destination, audience_id=audience_id, slot=slot, day=day)
+    name = inner_name(destination, audience_id=audience_id, slot=slot, day=day, revision=revision)
     if destination.compression == "gzip":
         name += ".gz"
     if destination.encryption is not None:

@@ -14,8 +14,8 @@ from liveramp_provider.core.ledger import State, recorded
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
-    from pathlib import Path
 
+    from liveramp_provider.core.ledger import LedgerAt
     from liveramp_provider.core.staging import Store, StoredStage
 
 
@@ -33,14 +33,13 @@ class DayStages:
     held: bool
 
 
-def remove_old(store: Store, *, ledger: Path, sealed_before: datetime) -> list[DayStages]:
+def remove_old(store: Store, *, ledger: LedgerAt, sealed_before: datetime) -> list[DayStages]:
     """Remove the stages that were sealed before that moment, and say which, by audience and day.
 
     The age counts from the sealing, so that an old day is not gone as soon as it is backfilled. A day stays as a whole
     while the ledger has a delivery of it that is not committed, or does not know yet of a file that is sealed and not
     old. Safe while stages run: a stage that is gone is made anew. The ledger's rows stay.
 
-    :param ledger: The ledger's SQLite file.
     :raises LedgerError: The ledger cannot be read; nothing more is removed.
     :raises TransientError: The store does not answer; what was removed by then is.
     """
@@ -62,22 +61,22 @@ def remove_old(store: Store, *, ledger: Path, sealed_before: datetime) -> list[D
     return told
 
 
-def _is_held(audience: str, day: date, young: Iterable[str], *, store: Store, ledger: Path) -> bool:
+def _is_held(audience: str, day: date, young: Iterable[str], *, store: Store, ledger: LedgerAt) -> bool:
     """Whether a delivery of that day is still to come or under way."""
     known = recorded(ledger, audience=audience, day=day)
-    begun = {(delivery.destination, delivery.slot) for delivery in known}
+    begun = {(delivery.destination, delivery.slot, delivery.revision) for delivery in known}
     return any(delivery.state is not State.COMMITTED for delivery in known) or not begun.issuperset(
         _sealed_files(young, store)
     )
 
 
-def _sealed_files(keys: Iterable[str], store: Store) -> set[tuple[str, str]]:
-    """Destination and slot of the delivery files among the stages."""
+def _sealed_files(keys: Iterable[str], store: Store) -> set[tuple[str, str, int]]:
+    """Destination, slot and revision of the delivery files among the stages."""
     found = set()
     for key in keys:
         try:
             file = TypeAdapter(SealedFile).validate_json(store.manifest(key))
         except ValidationError:
             continue
-        found.add((file.destination, file.slot))
+        found.add((file.destination, file.slot, file.revision))
     return found

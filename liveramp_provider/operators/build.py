@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from liveramp_provider.dag_docs import build_doc
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.operators.log_groups import account_lines, log_group
+from liveramp_provider.revision import revision_of
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class LiveRampBuildOperator(LiveRampOperator):
                 snapshot_day(context),
                 workspace.staging.load(Profiles, self.profiles["place"]),
                 workspace=workspace,
+                revision=revision_of(context).number,
             )
             places = [workspace.staging.address(file) for file in files]
         for file in files:

@@ -9,6 +9,7 @@ from liveramp_provider.dag_docs import deliver_doc
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.operators.log_groups import log_group
+from liveramp_provider.revision import revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
                 transport=LiveRampHook(destination.conn_id).transport(),
                 ledger=ledger,
                 holder=self._holder(context),
+                why=revision_of(context).why,
             )
         if receipt.csv_sha256 != file.csv_sha256:
             log.info(f"deliver: {file.name} would differ by now; LiveRamp keeps what was delivered")
@@ -87,7 +89,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
 
 
 def _receipt_lines(receipt: Receipt) -> list[str]:
-    from liveramp_provider.core.transports.sftp import EVIDENCE
+    from liveramp_provider.core.ledger import EVIDENCE
 
     sent = "sent by this task" if receipt.sent_now else "sent earlier; nothing was sent now"
     return [

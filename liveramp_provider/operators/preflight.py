@@ -8,6 +8,7 @@ from liveramp_provider.dag_docs import preflight_doc
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.refresh import refresh_of
+from liveramp_provider.revision import revision_of
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ class LiveRampPreflightOperator(LiveRampOperator):
         """Return the day and the destinations that are ready."""
         from liveramp_provider import settings
         from liveramp_provider.core.guards.preflight import preflight
+        from liveramp_provider.core.guards.revision import check_revision
 
         day = snapshot_day(context)
         refresh_of(context)
-        settings.ledger()
+        check_revision(self.audience, day, revision_of(context).number, ledger=settings.ledger())
         with settings.staging() as staging:
             staging.store.keys(f"{self.audience.id}/{day.isoformat()}/")  # answers, or says what is wrong
         preflight(self.audience, transport=_transport)

@@ -39,7 +39,7 @@ class LiveRampRetentionOperator(PatientOperator):
         keep = settings.keep()
         with settings.staging() as staging:
             swept = staging.sweep()
-            days = remove_old(staging.store, ledger=settings.home().ledger, sealed_before=datetime.now(UTC) - keep)
+            days = remove_old(staging.store, ledger=settings.ledger_at(), sealed_before=datetime.now(UTC) - keep)
         removed, held = ([day for day in days if day.held is wanted] for wanted in (False, True))
         log_group(f"Removed, sealed more than {keep.days} days ago", _lines(removed))
         log_group("Kept although older: a delivery is not finished, see liveramp deliveries", _lines(held))

@@ -19,9 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from liveramp_provider.core.artifacts import Membership, SealedFile
-from liveramp_provider.core.ledger import Delivery, Ledger, delivery_id
+from liveramp_provider.core.ledger import EVIDENCE, Delivery, Ledger, delivery_id
 from liveramp_provider.core.staging import load
-from liveramp_provider.core.transports.sftp import EVIDENCE
 from liveramp_provider.report import adds_up, membership_table, waterfall_table
 from liveramp_provider.testing.installation import DAG_ID, Installation, InstallationInUseError
 from liveramp_provider.testing.warehouse import make_warehouse

@@ -1,9 +1,8 @@
-"""The ledger: who may deliver, what is remembered, and that nothing of a person is in it."""
+"""The ledger, in SQLite and PostgreSQL: who may deliver, what is remembered, and that nothing of a person is in it."""
 
 from __future__ import annotations
 
-import sqlite3
-import stat
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
@@ -12,19 +11,19 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
-from liveramp_provider.core.ledger import Delivery, Ledger, State, delivery_id
+from liveramp_provider.core.ledger import Claim, Delivery, Health, State, delivery_id
 from liveramp_provider.core.ledger.ledger import LEASE_S
-from liveramp_provider.core.ledger.records import deliveries
+from liveramp_provider.core.ledger.records import metadata
 from tests.deliveries import DAY, sealed_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SealedFile
-    from liveramp_provider.core.ledger import Claim
+    from liveramp_provider.core.ledger import Ledger
+    from tests.ledgers import LedgerDatabase
 
 FOLDER = "/uploads/high_value"
 IDENTITY = {"destination": "liveramp", "audience": "high_value", "slot": "PII", "day": DAY}
@@ -32,9 +31,9 @@ WAY = (State.SEALED, State.UPLOADING, State.VERIFIED, State.INTENT, State.COMMIT
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(ledger_database: LedgerDatabase) -> Ledger:
     """An empty ledger."""
-    return Ledger.in_file(tmp_path / "ledger.sqlite")
+    return ledger_database.open()
 
 
 @pytest.fixture
@@ -62,11 +61,9 @@ def test_bytes_may_change_until_they_are_at_the_receiver(ledger: Ledger, file: S
     assert ledger.may_change(file) == (state in (State.SEALED, State.UPLOADING))
 
 
-def expire(ledger_file: Path) -> None:
+def expire(database: LedgerDatabase) -> None:
     """Let every lease end now."""
-    with sqlite3.connect(ledger_file) as database:
-        database.execute("update liveramp_deliveries set lease_until = '2026-01-01 00:00:00.000000'")
-    database.close()
+    database.sql("update liveramp_deliveries set lease_until = '2026-01-01 00:00:00.000000'")
 
 
 def test_golden_identity() -> None:
@@ -108,12 +105,12 @@ def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
     assert (delivery.size_bytes, delivery.sha256, delivery.csv_sha256) == (12, file.sha256, "c" * 64)
 
 
-def test_busy_until_the_lease_ends(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_busy_until_the_lease_ends(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Another run is refused while the holder is believed to be at work, and takes over afterwards."""
     first = ledger.claim(file, folder=FOLDER, holder="run 1")
     with pytest.raises(DeliveryBusyError, match="being delivered by run 1"):
         ledger.claim(file, folder=FOLDER, holder="run 2")
-    expire(tmp_path / "ledger.sqlite")
+    expire(ledger_database)
     second = ledger.claim(file, folder=FOLDER, holder="run 2")
     assert (second.delivery.epoch, second.delivery.holder) == (first.delivery.epoch + 1, "run 2")
 
@@ -124,10 +121,10 @@ def test_same_holder_at_once(ledger: Ledger, file: SealedFile) -> None:
     assert ledger.claim(file, folder=FOLDER, holder="run 1").delivery.send_attempts == 2
 
 
-def test_every_step_renews_the_lease(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_every_step_renews_the_lease(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """A holder that reports keeps its claim."""
     claim = claimed(ledger, file, State.UPLOADING)
-    expire(tmp_path / "ledger.sqlite")
+    expire(ledger_database)
     claim.renew()
     with pytest.raises(DeliveryBusyError):
         ledger.claim(file, folder=FOLDER, holder="run 2")
@@ -172,27 +169,82 @@ def test_committed_is_left_alone(ledger: Ledger, file: SealedFile) -> None:
 
 
 def test_doubt_stays(ledger: Ledger, file: SealedFile) -> None:
-    """A delivery in doubt is claimed by nobody; the error names the file and the way out."""
-    error = claimed(ledger, file, State.INTENT).doubt("the line broke, and nobody can know")
+    """A delivery in doubt has no evidence and is claimed by nobody; the error names the file and the way out."""
+    claim = claimed(ledger, file, State.UPLOADING)
+    claim.advance(State.VERIFIED, evidence="E3")
+    claim.advance(State.INTENT)
+    error = claim.doubt("the line broke, and nobody can know")
     assert f"{FOLDER}/{file.name}" in str(error)
+    found = ledger.find(delivery_id(**IDENTITY))
+    assert found is not None
+    assert (found.state, found.evidence) == (State.IN_DOUBT, "")
     with pytest.raises(DeliveryInDoubtError, match="Files page"):
         ledger.claim(file, folder=FOLDER, holder="run 1")
 
 
-def test_one_of_many_creates(tmp_path: Path, file: SealedFile) -> None:
-    """Of eight workers that begin the same delivery in a ledger that does not exist yet, one gets it."""
-    barrier = Barrier(8)
+@pytest.mark.parametrize("workers", [2, 8, 16])
+def test_one_of_many_begins(workers: int, ledger_database: LedgerDatabase, file: SealedFile) -> None:
+    """Of many workers that begin the same delivery in a ledger that does not exist yet, one gets it."""
+    barrier = Barrier(workers)
 
     def begin(number: int) -> bool:
         barrier.wait()
         try:
-            Ledger.in_file(tmp_path / "new" / "ledger.sqlite").claim(file, folder=FOLDER, holder=f"run {number}")
+            ledger_database.open().claim(file, folder=FOLDER, holder=f"run {number}")
         except DeliveryBusyError:
             return False
         return True
 
+    with ThreadPoolExecutor(workers) as pool:
+        assert sorted(pool.map(begin, range(workers))) == [False] * (workers - 1) + [True]
+
+
+@pytest.mark.parametrize("workers", [2, 8, 16])
+def test_one_of_many_tries_goes_on(workers: int, ledger_database: LedgerDatabase, file: SealedFile) -> None:
+    """Of many tries of one task that take over from each other at once, the last one writes, and no other."""
+    claimed(ledger_database.open(), file, State.UPLOADING)
+    barrier = Barrier(workers)
+
+    def take_over(number: int) -> Claim | None:
+        here = ledger_database.open()
+        barrier.wait()
+        try:
+            return here.claim(file, folder=FOLDER, holder="run 1")
+        except DeliveryBusyError:
+            return None
+
+    with ThreadPoolExecutor(workers) as pool:
+        claims = [claim for claim in pool.map(take_over, range(workers)) if claim is not None]
+    epochs = sorted(claim.delivery.epoch for claim in claims)
+    assert epochs == list(range(2, len(claims) + 2)), "an epoch was given out twice"
+    last = max(claims, key=lambda claim: claim.delivery.epoch)
+    for zombie in claims:
+        if zombie is not last:
+            with pytest.raises(LedgerError, match="took this delivery over"):
+                zombie.advance(State.VERIFIED)
+    last.advance(State.VERIFIED, temp_path="the last one's")
+    assert ledger_database.open().find(last.delivery.delivery_id) == last.delivery
+
+
+def test_one_of_many_writes(ledger_database: LedgerDatabase, file: SealedFile) -> None:
+    """Of copies of one claim that advance it at the same moment, one does, and what it wrote stays."""
+    claim = claimed(ledger_database.open(), file, State.UPLOADING)
+    barrier = Barrier(8)
+
+    def verify(number: int) -> str:
+        copy = Claim(ledger_database.open(), claim.delivery)
+        barrier.wait()
+        try:
+            copy.advance(State.VERIFIED, temp_path=f"copy {number}")
+        except LedgerError:
+            return ""
+        return copy.delivery.temp_path
+
     with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(begin, range(8))) == [False] * 7 + [True]
+        (written,) = [path for path in pool.map(verify, range(8)) if path]
+    found = ledger_database.open().find(claim.delivery.delivery_id)
+    assert found is not None
+    assert found.temp_path == written
 
 
 def test_order_of_states() -> None:
@@ -251,58 +303,34 @@ def test_times_come_back_in_utc(ledger: Ledger, file: SealedFile) -> None:
 
 
 def test_columns() -> None:
-    """The ledger has these columns and no other: ids, states, counts, digests, times; nothing of a person."""
-    names = {
-        *("delivery_id", "destination", "audience", "slot", "day", "state", "epoch", "holder", "lease_until"),
-        *("send_attempts", "folder", "name", "temp_path", "rows", "members", "size_bytes", "sha256", "csv_sha256"),
-        *("header_sha256", "recipient", "host_key", "evidence", "created_at", "updated_at", "committed_at"),
+    """The ledger has these columns and no other: ids, states, counts, digests, times, reasons; nothing of a person."""
+    delivered = {
+        *("delivery_id", "destination", "audience", "slot", "day", "holder", "send_attempts", "folder", "name"),
+        *("rows", "members", "size_bytes", "sha256", "csv_sha256", "header_sha256", "recipient", "host_key"),
+        *("evidence", "created_at", "committed_at", "revision", "suppression_sha256"),
     }
-    assert {column.name for column in deliveries.columns} == names
-    assert {field.name for field in fields(Delivery)} == names
+    of_a_delivery = delivered | {"state", "epoch", "lease_until", "temp_path", "updated_at"}
+    assert {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables} == {
+        "liveramp_deliveries": of_a_delivery,
+        "liveramp_health": {"audience", "day", "trouble", "since"},
+        "liveramp_receipts": delivered | {"number", "previous_sha256", "receipt_sha256"},
+        "liveramp_resolutions": {"delivery_id", "outcome", "why", "who", "at"},
+        "liveramp_revisions": {"delivery_id", "revision", "why", "who", "at"},
+    }
+    assert {field.name for field in fields(Delivery)} == of_a_delivery
 
 
-def test_private_file(tmp_path: Path) -> None:
-    """The ledger's file and a folder made for it are its owner's alone."""
-    path = tmp_path / "state" / "ledger.sqlite"
-    Ledger.in_file(path)
-    assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
+def test_reopened(ledger_database: LedgerDatabase, file: SealedFile) -> None:
+    """What one worker wrote another one finds."""
+    written = claimed(ledger_database.open(), file, State.COMMITTED).delivery
+    assert ledger_database.open().find(written.delivery_id) == written
 
 
-def test_strange_path(tmp_path: Path, file: SealedFile) -> None:
-    """A path with characters that mean something in a URL is that very file."""
-    path = tmp_path / "a?b#c%20d" / "ledger.sqlite"
-    claimed(Ledger.in_file(path), file, State.SEALED)
-    assert path.stat().st_size > 0
-
-
-def test_reopened(tmp_path: Path, file: SealedFile) -> None:
-    """What one process wrote another one finds."""
-    written = claimed(Ledger.in_file(tmp_path / "ledger.sqlite"), file, State.COMMITTED).delivery
-    assert Ledger.in_file(tmp_path / "ledger.sqlite").find(written.delivery_id) == written
-
-
-def test_file_that_is_no_ledger(tmp_path: Path) -> None:
-    """Something else under the ledger's name is an error and stays as it is."""
-    path = tmp_path / "ledger.sqlite"
-    path.write_bytes(b"no database at all, but longer than a header" * 100)
-    with pytest.raises(LedgerError, match=r"not a database.*Nothing is sent without it"):
-        Ledger.in_file(path)
-    assert path.read_bytes().startswith(b"no database")
-
-
-def test_place_that_cannot_be(tmp_path: Path) -> None:
-    """A path that no file can have is named in the error."""
-    (tmp_path / "file").touch()
-    with pytest.raises(LedgerError, match=r"file/ledger\.sqlite cannot be opened"):
-        Ledger.in_file(tmp_path / "file" / "ledger.sqlite")
-
-
-def test_database_that_fails(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_database_that_fails(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Every operation on a broken database is a LedgerError, in the driver's words, without the values at hand."""
     claim = claimed(ledger, file, State.UPLOADING)
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
-        database.execute("drop table liveramp_deliveries")
-    database.close()
+    ledger_database.lose("liveramp_deliveries")
+    missing = re.escape(f"does not answer ({ledger_database.missing('liveramp_deliveries')})")
     for operation in (
         lambda: ledger.find(claim.delivery.delivery_id),
         lambda: ledger.newest_committed(destination="liveramp", audience="high_value", slot="PII"),
@@ -310,14 +338,19 @@ def test_database_that_fails(ledger: Ledger, file: SealedFile, tmp_path: Path) -
         lambda: claim.advance(State.VERIFIED),
         claim.release,
     ):
-        with pytest.raises(LedgerError, match=r"does not answer \(no such table: liveramp_deliveries\)") as caught:
+        with pytest.raises(LedgerError, match=missing) as caught:
             operation()
         assert claim.delivery.delivery_id not in str(caught.value)
+        assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is None
 
 
-def test_any_engine(tmp_path: Path, file: SealedFile) -> None:
-    """A ledger lives in whatever database SQLAlchemy is given."""
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/other.sqlite")
-    assert claimed(Ledger(engine), file, State.COMMITTED).delivery.state is State.COMMITTED
-    engine.dispose()
+def test_longest_names(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+    """What Airflow and the audience file allow at most fits into the ledger."""
+    holder = "/".join(("d" * 250, "r" * 250, "t" * 250))
+    long = sealed_file(tmp_path / "long", name="n" * 250 + ".csv.gz.gpg", destination="x" * 64, audience="a" * 64)
+    claim = ledger.claim(long, folder="/" + "f" * 249, holder=holder)
+    claim.advance(State.UPLOADING, temp_path=f"/{'f' * 249}/.{'0' * 32}.tmp")
+    assert ledger.claim(long, folder="/", holder=holder).delivery.holder == holder
+    ledger.note_health(Health(audience="a" * 64, day=DAY, trouble="t" * 5000, since=DAY))
+    assert len(ledger.health("a" * 64).trouble) == 5000

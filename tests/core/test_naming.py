@@ -72,6 +72,14 @@ def test_a_file_is_named_then_compressed_then_encrypted(compression: str, extens
     assert inner_name(destination, audience_id="vip", slot="PII", day=DAY) == "3242_vip-PII_2020-03-31.csv"
 
 
+def test_a_revision_has_a_name_of_its_own() -> None:
+    """A day that is sent again ends with its number, before all other endings; the first delivery has none."""
+    destination = replace(PLAIN, compression="gzip", encryption=encrypted("gpg"))
+    names = [delivered_name(destination, audience_id="vip", slot="PII", day=DAY, revision=n) for n in (1, 2, 99)]
+    assert names == [f"3242_vip-PII_2020-03-31{ending}.csv.gz.gpg" for ending in ("", "_r2", "_r99")]
+    assert inner_name(PLAIN, audience_id="vip", slot="D", day=DAY, revision=2) == "3242_vip-D_2020-03-31_r2.csv"
+
+
 @given(first=st.dates(max_value=date(9999, 12, 1)), days=st.integers(1, 29))
 def test_two_days_never_share_a_name(first: date, days: int) -> None:
     """Tomorrow's file cannot overwrite today's, with either date in the template."""

@@ -83,7 +83,9 @@ def deliver(home: Home, files: Mapping[str, SealedFile]) -> None:
 def compared(audience: Audience, day: date, home: Home, here: Workspace, slot: str = "PII") -> Comparison:
     membership = extract(audience, day, workspace=here)
     file = previewed(audience, day, here)[slot]
-    return compare(file, membership, audience=audience, day=day, home=home, workspace=here)
+    return compare(
+        file, membership, audience=audience, day=day, ledger=home.ledger, staging=home.staging, workspace=here
+    )
 
 
 def members(warehouse: Path, day: date) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liveramp_provider.core.errors import LedgerError, ResolutionError
-from liveramp_provider.core.ledger import Ledger, Outcome, State, recorded, resolve
-from liveramp_provider.core.transports.sftp import EVIDENCE
+from liveramp_provider.core.ledger import EVIDENCE, Outcome, State, resolve
 from tests.core.test_ledger import FOLDER, WAY, claimed
-from tests.deliveries import DAY, sealed_file
+from tests.deliveries import sealed_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SealedFile
-    from liveramp_provider.core.ledger import Claim
+    from liveramp_provider.core.ledger import Claim, Ledger
+    from tests.ledgers import LedgerDatabase
 
 WHY = "not on the Files page after an hour"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(ledger_database: LedgerDatabase) -> Ledger:
     """An empty ledger."""
-    return Ledger.in_file(tmp_path / "ledger.sqlite")
+    return ledger_database.open()
 
 
 @pytest.fixture
@@ -49,12 +49,14 @@ def doubtful(ledger: Ledger, file: SealedFile) -> Claim:
     return claim
 
 
-def audit(folder: Path) -> list[tuple[str, ...]]:
+def audit(database: LedgerDatabase) -> list[tuple[str, ...]]:
     """Every line of the audit but its time."""
-    with sqlite3.connect(folder / "ledger.sqlite") as database:
-        lines = database.execute("select delivery_id, outcome, why, who from liveramp_resolutions").fetchall()
-    database.close()
-    return lines
+    return database.sql("select delivery_id, outcome, why, who from liveramp_resolutions")
+
+
+def as_utc(at: str | datetime) -> datetime:
+    """A moment as either database gives it by hand."""
+    return datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at
 
 
 def test_delivered(ledger: Ledger, file: SealedFile) -> None:
@@ -79,21 +81,19 @@ def test_not_delivered(ledger: Ledger, file: SealedFile) -> None:
     assert again.temp_path == f"{FOLDER}/.upload.tmp"
 
 
-def test_audit(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_audit(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Every resolution is a line of its own: which delivery, how, why, who and when; earlier ones stay."""
     key = doubtful(ledger, file).delivery.delivery_id
     before = datetime.now(UTC)
     resolve(ledger, key, Outcome.NOT_DELIVERED, why=f" {WHY} ", who="ann")
     doubtful(ledger, file)
     resolve(ledger, key, Outcome.DELIVERED, why="there, 30 rows", who="b" * 200)
-    assert audit(tmp_path) == [
+    assert audit(ledger_database) == [
         (key, "not-delivered", WHY, "ann"),
         (key, "delivered", "there, 30 rows", "b" * 100),
     ]
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
-        times = [datetime.fromisoformat(at) for (at,) in database.execute("select at from liveramp_resolutions")]
-    database.close()
-    assert before.replace(tzinfo=None) <= times[0] <= times[1] <= datetime.now(UTC).replace(tzinfo=None)
+    first, second = (as_utc(at) for (at,) in ledger_database.sql("select at from liveramp_resolutions"))
+    assert before <= first <= second <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -111,14 +111,16 @@ def test_old_holder_can_write_nothing(outcome: Outcome, ledger: Ledger, file: Se
 
 
 @pytest.mark.parametrize("state", WAY)
-def test_only_a_delivery_in_doubt(state: State, ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_only_a_delivery_in_doubt(
+    state: State, ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase
+) -> None:
     """Anything else is refused by what it is, and neither it nor the audit changes."""
     delivery = claimed(ledger, file, state).delivery
     for outcome in Outcome:
         with pytest.raises(ResolutionError, match=rf"2026-11-20 \({delivery.short_id}\) is {state}, not in_doubt"):
             resolve(ledger, delivery.delivery_id, outcome, why=WHY, who="ann")
     assert ledger.find(delivery.delivery_id) == delivery
-    assert audit(tmp_path) == []
+    assert audit(ledger_database) == []
 
 
 def test_a_person_decides_of_doubt_and_of_nothing_else() -> None:
@@ -140,62 +142,58 @@ def test_beginning_of_an_id(chars: int, accepted: bool, ledger: Ledger, file: Se
 
 
 @pytest.mark.parametrize("prefix", ["00000000", "________", "%%%%%%%%", "' or 1=1 --"])
-def test_unknown_id(prefix: str, ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_unknown_id(prefix: str, ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """An id that no delivery has is refused, and no sign in it stands for others."""
     doubtful(ledger, file)
     with pytest.raises(ResolutionError, match=r"no delivery's id begins with .* liveramp deliveries lists them"):
         resolve(ledger, prefix, Outcome.DELIVERED, why=WHY, who="ann")
-    assert audit(tmp_path) == []
+    assert audit(ledger_database) == []
 
 
-def test_ambiguous_id(ledger: Ledger, tmp_path: Path) -> None:
+def test_ambiguous_id(ledger: Ledger, ledger_database: LedgerDatabase, tmp_path: Path) -> None:
     """Where two ids begin alike, more of one is asked for, and given, is enough."""
     for day in (19, 20):
         doubtful(ledger, sealed_file(tmp_path / "sealed", day=date(2026, 11, day)))
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
-        database.execute("update liveramp_deliveries set delivery_id = '12345678' || strftime('%d', day)")
-    database.close()
+    ledger_database.sql("update liveramp_deliveries set delivery_id = '12345678' || substr(cast(day as text), 9)")
     with pytest.raises(ResolutionError, match="several deliveries' ids begin with '12345678'"):
         resolve(ledger, "12345678", Outcome.DELIVERED, why=WHY, who="ann")
     assert resolve(ledger, "123456781", Outcome.DELIVERED, why=WHY, who="ann").day == date(2026, 11, 19)
 
 
 @pytest.mark.parametrize("why", ["", "  ", "two\nlines", "bell\a", "\x1b[31mred", "x" * 501])
-def test_no_usable_reason(why: str, ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_no_usable_reason(why: str, ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """A reason is one printable line of at most 500 characters, or nothing is closed."""
     doubt = doubtful(ledger, file).delivery
     with pytest.raises(ResolutionError, match="--why is no printable line of 1 to 500 characters"):
         resolve(ledger, doubt.delivery_id, Outcome.DELIVERED, why=why, who="ann")
     assert ledger.find(doubt.delivery_id) == doubt
-    assert audit(tmp_path) == []
+    assert audit(ledger_database) == []
 
 
-def test_longest_reason(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_longest_reason(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """A reason of 500 characters, in any script, is kept whole."""
     key = doubtful(ledger, file).delivery.delivery_id
     resolve(ledger, key, Outcome.DELIVERED, why="ü" * 500, who="ann")
-    assert audit(tmp_path) == [(key, "delivered", "ü" * 500, "ann")]
+    assert audit(ledger_database) == [(key, "delivered", "ü" * 500, "ann")]
 
 
-def test_no_audit_no_resolution(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_no_audit_no_resolution(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Where the audit cannot be written, the delivery stays in doubt."""
     doubt = doubtful(ledger, file).delivery
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
-        database.execute("drop table liveramp_resolutions")
-    database.close()
-    with pytest.raises(LedgerError, match="no such table: liveramp_resolutions"):
+    ledger_database.lose("liveramp_resolutions")
+    with pytest.raises(LedgerError, match=re.escape(ledger_database.missing("liveramp_resolutions"))):
         resolve(ledger, doubt.delivery_id, Outcome.DELIVERED, why=WHY, who="ann")
     assert ledger.find(doubt.delivery_id) == doubt
 
 
 @pytest.mark.parametrize("again", range(5))
-def test_one_of_many_resolves(again: int, ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
+def test_one_of_many_resolves(again: int, ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Of six people at the same moment one decides, the others are told what it is now, and the audit has one line."""
     key = doubtful(ledger, file).delivery.delivery_id
     barrier = Barrier(6)
 
     def close(number: int) -> str:
-        here = Ledger.in_file(tmp_path / "ledger.sqlite")
+        here = ledger_database.open()
         outcome = list(Outcome)[number % 2]
         barrier.wait()
         try:
@@ -207,23 +205,9 @@ def test_one_of_many_resolves(again: int, ledger: Ledger, file: SealedFile, tmp_
     with ThreadPoolExecutor(6) as pool:
         said = list(pool.map(close, range(6)))
     (won,) = [outcome for outcome in said if outcome in list(Outcome)]
-    (line,) = audit(tmp_path)
+    (line,) = audit(ledger_database)
     assert line[1:] == (won, WHY, f"person {said.index(won)}")
     closed = ledger.find(key)
     assert closed is not None
     assert closed.state is Outcome(won).state
     assert sum(f"is {closed.state}, not in_doubt" in words for words in said) == 5
-
-
-def test_reading_changes_nothing(ledger: Ledger, file: SealedFile, tmp_path: Path) -> None:
-    """A ledger of an earlier version is listed as it is, and one that is not there is not made."""
-    delivery = doubtful(ledger, file).delivery
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
-        database.execute("drop table liveramp_resolutions")
-    database.close()
-    before = (tmp_path / "ledger.sqlite").read_bytes()
-    assert recorded(tmp_path / "ledger.sqlite", day=DAY) == [delivery]
-    assert (tmp_path / "ledger.sqlite").read_bytes() == before
-    with pytest.raises(LedgerError, match=r"other\.sqlite cannot be read \(unable to open database file\)"):
-        recorded(tmp_path / "other.sqlite")
-    assert not (tmp_path / "other.sqlite").exists()

@@ -1,20 +1,28 @@
 """What was delivered, and the lock that keeps it from being delivered twice. No person's data is in here."""
 
+from liveramp_provider.core.ledger.evidence import EVIDENCE
 from liveramp_provider.core.ledger.health import Health
 from liveramp_provider.core.ledger.ledger import Claim, Ledger
-from liveramp_provider.core.ledger.reading import reading, recorded
-from liveramp_provider.core.ledger.records import Delivery, State, delivery_id
+from liveramp_provider.core.ledger.reading import LedgerAt, place_of, reading, recorded
+from liveramp_provider.core.ledger.receipts import Chain, verified
+from liveramp_provider.core.ledger.records import Delivery, State, delivery_id, delivery_id_of
 from liveramp_provider.core.ledger.resolution import Outcome, resolve
 
 __all__ = [
+    "EVIDENCE",
+    "Chain",
     "Claim",
     "Delivery",
     "Health",
     "Ledger",
+    "LedgerAt",
     "Outcome",
     "State",
     "delivery_id",
+    "delivery_id_of",
+    "place_of",
     "reading",
     "recorded",
     "resolve",
+    "verified",
 ]

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
+from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError, RevisionError
 from liveramp_provider.core.ledger.health import Health
+from liveramp_provider.core.ledger.reading import reason_of
+from liveramp_provider.core.ledger.receipts import write_receipt
 from liveramp_provider.core.ledger.records import (
     Delivery,
     State,
     deliveries,
-    delivery_id,
+    delivery_id_of,
     health,
-    metadata,
     resolutions,
+    revisions,
 )
+from liveramp_provider.core.ledger.schema import bring_up_to_date, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SealedFile
+    from liveramp_provider.core.ledger.reading import LedgerAt
     from liveramp_provider.core.ledger.resolution import Resolution
 
 #: How long a holder that says nothing is believed to be at work. A slow server may take a minute for each of the few
@@ -42,17 +45,20 @@ _NOTHING_AT_RECEIVER = (State.SEALED, State.UPLOADING)
 class Ledger:
     """Deliveries in a SQL database. Without it nothing is delivered.
 
+    :param engine: Of PostgreSQL or SQLite; its tables are made, or brought up to date, by whoever opens it first.
+    :raises ConnectionConfigError: It is another kind of database.
     :raises LedgerError: From every operation, when the database does not answer.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        with self._transaction() as connection:
-            # Workers that open a new ledger at the same time all make it; create_all would fail for all but one.
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+        with _translated():
+            bring_up_to_date(engine)
+
+    @classmethod
+    def at(cls, place: LedgerAt) -> Ledger:
+        """The ledger at `place`."""
+        return cls(place) if isinstance(place, sa.Engine) else cls.in_file(place)
 
     @classmethod
     def in_file(cls, path: Path) -> Ledger:
@@ -73,13 +79,11 @@ class Ledger:
 
     def may_change(self, file: SealedFile) -> bool:
         """Whether nothing of `file` is at the receiver yet, so that other bytes may be sent under its name."""
-        found = self.find(
-            delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
-        )
+        found = self.find(delivery_id_of(file))
         return found is None or found.state in _NOTHING_AT_RECEIVER
 
     def newest_committed(self, *, destination: str, audience: str, slot: str) -> Delivery | None:
-        """The delivered file of the latest day: what the receiver holds."""
+        """The delivered file of the latest day, in its latest revision: what the receiver holds."""
         statement = (
             sa.select(deliveries)
             .where(
@@ -88,7 +92,7 @@ class Ledger:
                 deliveries.c.slot == slot,
                 deliveries.c.state == State.COMMITTED,
             )
-            .order_by(deliveries.c.day.desc())
+            .order_by(deliveries.c.day.desc(), deliveries.c.revision.desc())
             .limit(1)
         )
         with self._transaction() as connection:
@@ -111,22 +115,25 @@ class Ledger:
             else:
                 connection.execute(sa.update(health).where(known, health.c.day <= now.day).values(values))
 
-    def claim(self, file: SealedFile, *, folder: str, holder: str) -> Claim:
+    def claim(self, file: SealedFile, *, folder: str, holder: str, why: str = "") -> Claim:
         """Become the one worker that delivers `file`.
 
         A holder that died is taken over: at once by the same task, after its lease by another. A delivery that is
         committed already is returned as it is: there is nothing to do.
 
         :param holder: Who claims; the same for every try of one task.
+        :param why: Why a day is sent again; kept when a revision beyond the first is claimed for the first time.
+        :raises RevisionError: The revision before was not delivered, or there is no `why`.
         :raises DeliveryBusyError: Another worker holds it.
         :raises DeliveryInDoubtError: It cannot be known whether the receiver has it.
         """
-        key = delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
         now = datetime.now(UTC)
         with self._transaction() as connection:
-            found = _find(connection, key)
+            found = _find(connection, delivery_id_of(file))
             if found is None:
-                found = _new(file, key=key, folder=folder, now=now)
+                found = _new(file, folder=folder, now=now)
+                if file.revision > 1:
+                    _begin_revision(connection, file, found, who=holder, why=why)
                 connection.execute(sa.insert(deliveries).values(_values(found)))
         if found.state is State.COMMITTED:
             return Claim(self, found)
@@ -160,7 +167,8 @@ class Ledger:
 
     def beginning_with(self, prefix: str) -> list[Delivery]:
         """The deliveries whose id begins so; two at most, for more are no better than two."""
-        statement = sa.select(deliveries).where(deliveries.c.delivery_id.startswith(prefix, autoescape=True)).limit(2)
+        key = deliveries.c.delivery_id
+        statement = sa.select(deliveries).where(key.startswith(prefix.lower(), autoescape=True)).limit(2)
         with self._transaction() as connection:
             return [Delivery.of_row(row) for row in connection.execute(statement).mappings()]
 
@@ -182,15 +190,8 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.IntegrityError:
-            raise DeliveryBusyError("another worker began the same delivery just now. A task tries it again.") from None
-        except sa.exc.SQLAlchemyError as error:
-            # The driver's words, never the statement's values.
-            reason = getattr(error, "orig", None) or type(error).__name__
-            raise LedgerError(f"the ledger does not answer ({reason}). {_NO_LEDGER}") from None
+        with _translated(), transaction(self._engine) as connection:
+            yield connection
 
 
 @dataclass(slots=True)
@@ -224,8 +225,18 @@ class Claim:
 
     def doubt(self, why: str) -> DeliveryInDoubtError:
         """Record that nobody can know, and return the error to raise."""
-        self.advance(State.IN_DOUBT)
+        self.advance(State.IN_DOUBT, evidence="")
         return in_doubt(self.delivery, why)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise DeliveryBusyError("another worker began the same delivery just now. A task tries it again.") from None
+    except sa.exc.SQLAlchemyError as error:
+        raise LedgerError(f"the ledger does not answer ({reason_of(error)}). {_NO_LEDGER}") from None
 
 
 def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
@@ -237,7 +248,7 @@ def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
 
 
 def _compare_and_set(connection: sa.Connection, held: Delivery, **changes: Any) -> Delivery | None:
-    """Write `changes` if `held` is still what the ledger says; ``None`` if it is not."""
+    """Write `changes` if `held` is still what the ledger says, and the receipt where they commit it; else ``None``."""
     statement = (
         sa.update(deliveries)
         .where(
@@ -249,7 +260,27 @@ def _compare_and_set(connection: sa.Connection, held: Delivery, **changes: Any) 
     )
     if connection.execute(statement).rowcount != 1:
         return None
-    return _find(connection, held.delivery_id)
+    written = _find(connection, held.delivery_id)
+    if written is not None and changes.get("state") is State.COMMITTED:
+        write_receipt(connection, written)
+    return written
+
+
+def _begin_revision(connection: sa.Connection, file: SealedFile, delivery: Delivery, *, who: str, why: str) -> None:
+    """Write down why a day is sent again, if it may be."""
+    if not why:
+        raise RevisionError(
+            f"{file.name}: a day is sent again only where somebody says why. Trigger it with the reason."
+        )
+    before = _find(connection, delivery_id_of(replace(file, revision=file.revision - 1)))
+    if before is None or before.state is not State.COMMITTED:
+        stands = f"is {before.state}" if before else "was never begun"
+        raise RevisionError(
+            f"{file.name}: revision {file.revision} follows revision {file.revision - 1}, which {stands}. "
+            "Deliver that one first, or resolve it where it is in doubt."
+        )
+    values = {"delivery_id": delivery.delivery_id, "revision": file.revision, "why": why, "who": who}
+    connection.execute(sa.insert(revisions).values(values | {"at": delivery.created_at}))
 
 
 def _find(connection: sa.Connection, key: str) -> Delivery | None:
@@ -273,16 +304,18 @@ def _facts(file: SealedFile, folder: str) -> dict[str, Any]:
         "csv_sha256": file.csv_sha256,
         "header_sha256": hashlib.sha256("\n".join(file.header).encode()).hexdigest(),
         "recipient": file.recipient,
+        "suppression_sha256": file.suppression.sha256 if file.suppression else "",
     }
 
 
-def _new(file: SealedFile, *, key: str, folder: str, now: datetime) -> Delivery:
+def _new(file: SealedFile, *, folder: str, now: datetime) -> Delivery:
     return Delivery(
-        delivery_id=key,
+        delivery_id=delivery_id_of(file),
         destination=file.destination,
         audience=file.audience,
         slot=file.slot,
         day=file.day,
+        revision=file.revision,
         state=State.SEALED,
         epoch=0,
         holder="",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
 
@@ -14,40 +15,71 @@ from liveramp_provider.core.ledger.records import Delivery, State, deliveries
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
-    from pathlib import Path
+
+#: Where a ledger is: an SQLite file, or the engine of any database that can hold one.
+LedgerAt: TypeAlias = Path | sa.Engine
 
 
 @contextmanager
-def reading(ledger: Path) -> Iterator[sa.Connection]:
-    """A connection that can write nothing to the SQLite file `ledger`.
+def reading(ledger: LedgerAt) -> Iterator[sa.Connection]:
+    """A connection that can write nothing to `ledger`.
 
     :raises LedgerError: The ledger is not there, or cannot be read.
     """
-    # A ledger that is opened the usual way is made when it is missing.
-    address = f"{ledger.absolute().as_uri()}?mode=ro"
-    engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=sa.NullPool)
     try:
-        with engine.connect() as connection:
+        with _read_only(ledger) as connection:
             yield connection
     except sa.exc.SQLAlchemyError as error:
-        # The driver's words, never the statement's values.
-        reason = getattr(error, "orig", None) or type(error).__name__
-        raise LedgerError(f"the ledger {ledger} cannot be read ({reason}).") from None
+        raise LedgerError(f"the ledger {place_of(ledger)} cannot be read ({reason_of(error)}).") from None
 
 
 def recorded(
-    ledger: Path, *, audience: str | None = None, day: date | None = None, state: State | None = None
+    ledger: LedgerAt, *, audience: str | None = None, day: date | None = None, state: State | None = None
 ) -> list[Delivery]:
-    """The deliveries in `ledger`, newest day first; of one audience, day or state where one is given.
+    """The deliveries in `ledger`, newest day and last made first; of one audience, day or state where one is given.
 
     :raises LedgerError: The ledger is not there, or cannot be read.
     """
     columns = deliveries.c
     wanted = {columns.audience: audience, columns.day: day, columns.state: state}
-    statement = (
-        sa.select(deliveries)
-        .where(*(column == value for column, value in wanted.items() if value is not None))
-        .order_by(columns.day.desc(), columns.audience, columns.destination, columns.slot)
-    )
+    order = (columns.day.desc(), columns.audience, columns.destination, columns.slot, columns.created_at.desc())
     with reading(ledger) as connection:
+        # A ledger of an earlier version has fewer columns until the next task opens it.
+        known = {column["name"] for column in sa.inspect(connection).get_columns(deliveries.name)}
+        statement = (
+            sa.select(*(column for column in columns if column.name in known))
+            .where(*(column == value for column, value in wanted.items() if value is not None))
+            .order_by(*order)
+        )
         return [Delivery.of_row(row) for row in connection.execute(statement).mappings()]
+
+
+def place_of(ledger: LedgerAt) -> str:
+    """Where a ledger is, for people; no user and no password."""
+    if isinstance(ledger, Path):
+        return str(ledger)
+    url = ledger.url
+    return str(sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database))
+
+
+def reason_of(error: sa.exc.SQLAlchemyError) -> str:
+    """What the driver says, without the statement and its values, which it quotes from the second line on."""
+    words = str(getattr(error, "orig", None) or "").splitlines()
+    return words[0] if words else type(error).__name__
+
+
+@contextmanager
+def _read_only(ledger: LedgerAt) -> Iterator[sa.Connection]:
+    if not isinstance(ledger, Path) and ledger.dialect.name == "sqlite":
+        ledger = Path(ledger.url.database or "")
+    if isinstance(ledger, Path):
+        # A ledger that is opened the usual way is made when it is missing.
+        address = f"{ledger.absolute().as_uri()}?mode=ro"
+        engine = sa.create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=sa.NullPool
+        )
+        with engine.connect() as connection:
+            yield connection
+        return
+    with ledger.connect().execution_options(postgresql_readonly=True) as connection:
+        yield connection

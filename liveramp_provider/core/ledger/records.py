@@ -13,6 +13,8 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
+    from liveramp_provider.core.artifacts import SealedFile
+
 
 class State(StrEnum):
     """How far a delivery has come.
@@ -48,7 +50,7 @@ _FOLLOWING = {
 _BY_A_PERSON = {State.IN_DOUBT: {State.COMMITTED, State.SEALED}}
 
 
-class _UtcDateTime(sa.types.TypeDecorator[datetime]):
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """A moment in UTC; SQLite forgets the zone, so it is put back on the way out."""
 
     impl = sa.DateTime(timezone=True)
@@ -58,6 +60,9 @@ class _UtcDateTime(sa.types.TypeDecorator[datetime]):
         """With its zone."""
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+
+#: The schema that these tables describe: the newest step in :mod:`liveramp_provider.core.ledger.migrations`.
+SCHEMA_VERSION = "0002"
 
 metadata = sa.MetaData()
 
@@ -71,12 +76,12 @@ deliveries = sa.Table(
     sa.Column("day", sa.Date, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),
-    sa.Column("holder", sa.String(500), nullable=False),
-    sa.Column("lease_until", _UtcDateTime, nullable=False),
+    sa.Column("holder", sa.String(800), nullable=False),
+    sa.Column("lease_until", UtcDateTime, nullable=False),
     sa.Column("send_attempts", sa.Integer, nullable=False),
     sa.Column("folder", sa.String(250), nullable=False),
     sa.Column("name", sa.String(300), nullable=False),
-    sa.Column("temp_path", sa.String(300), nullable=False),
+    sa.Column("temp_path", sa.String(1024), nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("members", sa.BigInteger, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
@@ -86,9 +91,11 @@ deliveries = sa.Table(
     sa.Column("recipient", sa.String(40), nullable=False),
     sa.Column("host_key", sa.String(100), nullable=False),
     sa.Column("evidence", sa.String(2), nullable=False),
-    sa.Column("created_at", _UtcDateTime, nullable=False),
-    sa.Column("updated_at", _UtcDateTime, nullable=False),
-    sa.Column("committed_at", _UtcDateTime, nullable=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("committed_at", UtcDateTime, nullable=True),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("suppression_sha256", sa.String(64), nullable=False, server_default=""),
     sa.Index("liveramp_deliveries_newest", "destination", "audience", "slot", "day"),
 )
 
@@ -97,7 +104,7 @@ health = sa.Table(
     metadata,
     sa.Column("audience", sa.String(64), primary_key=True),
     sa.Column("day", sa.Date, nullable=False),
-    sa.Column("trouble", sa.String(1000), nullable=False),
+    sa.Column("trouble", sa.Text, nullable=False),
     sa.Column("since", sa.Date, nullable=False),
 )
 
@@ -109,7 +116,18 @@ resolutions = sa.Table(
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("why", sa.String(500), nullable=False),
     sa.Column("who", sa.String(100), nullable=False),
-    sa.Column("at", _UtcDateTime, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+#: Only ever added to: which delivery sent a day again on purpose, who asked for it, when and why.
+revisions = sa.Table(
+    "liveramp_revisions",
+    metadata,
+    sa.Column("delivery_id", sa.String(64), primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("why", sa.String(500), nullable=False),
+    sa.Column("who", sa.String(800), nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
 )
 
 
@@ -120,8 +138,10 @@ class Delivery:
     :param epoch: Counts the workers that have held this delivery; only the last one may write.
     :param lease_until: Until then the holder is believed to be at work.
     :param temp_path: Where the upload in progress lies at the receiver, known to the ledger before it is opened.
-    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.transports.sftp.EVIDENCE`.
+    :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.ledger.EVIDENCE`.
     :param committed_at: ``None`` until the file has its final name, or a person says that it has.
+    :param revision: 1, or more where the day was sent again on purpose.
+    :param suppression_sha256: Digest of the opt-outs that the file leaves out; empty where there is no such list.
     """
 
     delivery_id: str
@@ -149,6 +169,8 @@ class Delivery:
     created_at: datetime
     updated_at: datetime
     committed_at: datetime | None
+    revision: int = 1
+    suppression_sha256: str = ""
 
     @property
     def short_id(self) -> str:
@@ -160,10 +182,22 @@ class Delivery:
         """Whether a person has to look."""
         return self.state is State.IN_DOUBT
 
+    @property
+    def proof(self) -> str:
+        """The evidence of a delivery that was made; what is known of an upload under way proves no arrival."""
+        return self.evidence if self.state is State.COMMITTED else ""
+
     @classmethod
     def of_row(cls, row: sa.RowMapping) -> Delivery:
-        """The delivery that a row of the table describes."""
+        """The delivery that a row of the table describes; a ledger of an earlier version may lack the last columns."""
         return cls(**{**row, "state": State(row["state"])})
+
+
+def delivery_id_of(file: SealedFile) -> str:
+    """Identity of the delivery of `file`."""
+    return delivery_id(
+        destination=file.destination, audience=file.audience, slot=file.slot, day=file.day, revision=file.revision
+    )
 
 
 def delivery_id(*, destination: str, audience: str, slot: str, day: date, revision: int = 1) -> str:

@@ -8,13 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.core.errors import ResolutionError
+from liveramp_provider.core.ledger.evidence import A_PERSON_LOOKED
 from liveramp_provider.core.ledger.records import Delivery, State
 
 if TYPE_CHECKING:
     from liveramp_provider.core.ledger.ledger import Ledger
-
-#: The evidence of a file of which nothing but a person's word is known.
-A_PERSON_LOOKED = "P"
 
 _MIN_PREFIX_CHARS = 8
 _MAX_WHY_CHARS = 500

@@ -35,13 +35,20 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    audience: Audience, destination: Destination, day: date, profiles: Profiles, *, workspace: Workspace
+    audience: Audience,
+    destination: Destination,
+    day: date,
+    profiles: Profiles,
+    *,
+    workspace: Workspace,
+    revision: int = 1,
 ) -> tuple[SealedFile, ...]:
     """Every file of `destination` for that day, each judged and sealed on its own.
 
     Safe to repeat: a sealed file is returned as it is, byte for byte, even where encrypting again would differ. Who has
     opted out is read anew every time: where that has changed since, the file is made without them.
 
+    :param revision: More than 1 where the day is sent again on purpose; its files have names of their own.
     :raises DataError: A file breaks one of the receiver's limits, or the suppression list is empty.
     :raises SourceError: The suppression list lacks a column or a file.
     :raises SourceUnavailableError: The suppression list cannot be read now; nothing was sealed.
@@ -50,7 +57,16 @@ def build(
     """
     with read_suppressed(audience, destination, day, workspace=workspace) as suppressed:
         return tuple(
-            _build_file(audience, destination, day, file, profiles=profiles, suppressed=suppressed, workspace=workspace)
+            _build_file(
+                audience,
+                destination,
+                day,
+                file,
+                revision=revision,
+                profiles=profiles,
+                suppressed=suppressed,
+                workspace=workspace,
+            )
             for file in destination.files
         )
 
@@ -83,6 +99,7 @@ def rebuild(audience: Audience, destination: Destination, sealed: SealedFile, *,
             destination,
             sealed.day,
             file,
+            revision=sealed.revision,
             profiles=profiles,
             suppressed=suppressed,
             workspace=workspace,
@@ -99,12 +116,13 @@ def _build_file(
     day: date,
     file: PiiFile | DeviceFile,
     *,
+    revision: int,
     profiles: Profiles,
     suppressed: Suppressed | None,
     workspace: Workspace,
 ) -> SealedFile:
     started = monotonic()
-    name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
+    name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
     inputs = _inputs(destination, file, profiles=profiles, suppressed=suppressed, name=name)
     stage = f"build-{destination.id}-{file.slot}"
     place = workspace.staging.place(audience_id=audience.id, day=day, stage=stage, inputs=inputs)
@@ -118,7 +136,7 @@ def _build_file(
         rows = file_rows(file, profiles, suppressed, region=destination.region, stage="build", name=name, reader=reader)
         writer = CsvWriter(file.headers)
         path = reader.scratch / name
-        inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day)
+        inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
         with step(f"build: writing {name}", total=rows.count) as progress:
             chunks = csv_chunks(name, rows, writer, progress=progress, reader=reader)
             _write(destination, chunks, path=path, inner=inner)
@@ -128,6 +146,7 @@ def _build_file(
                 destination,
                 day,
                 file,
+                revision=revision,
                 profiles=profiles,
                 suppressed=suppressed,
                 rows=rows,
@@ -191,6 +210,7 @@ def _sealed_file(
     day: date,
     file: PiiFile | DeviceFile,
     *,
+    revision: int,
     profiles: Profiles,
     suppressed: Suppressed | None,
     rows: Rows,
@@ -216,4 +236,5 @@ def _sealed_file(
         waterfall=rows.waterfall,
         blanked=rows.blanked,
         suppression=suppressed.record if suppressed else None,
+        revision=revision,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Receipt
 from liveramp_provider.core.errors import LedgerError, SealBrokenError, SmallAudienceError
-from liveramp_provider.core.ledger import State, delivery_id
+from liveramp_provider.core.ledger import State, delivery_id_of
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
@@ -22,13 +22,15 @@ log = logging.getLogger(__name__)
 
 
 def deliver(
-    file: SealedFile, destination: Destination, *, transport: Transport, ledger: Ledger, holder: str
+    file: SealedFile, destination: Destination, *, transport: Transport, ledger: Ledger, holder: str, why: str = ""
 ) -> Receipt:
     """Put `file` at the receiver under its final name, once.
 
     Safe to repeat: a second call finds the committed delivery and sends nothing.
 
     :param holder: Who delivers; the same for every try of one task.
+    :param why: Why the day is sent again, where `file` is a revision beyond the first.
+    :raises RevisionError: The revision before was not delivered, or there is no `why`; nothing was sent.
     :raises SmallAudienceError: Too few unique members; nothing was sent.
     :raises SealBrokenError: The bytes are gone, or not those that were sealed; nothing was sent.
     :raises TransientError: It broke off, or somebody else is at it: try again.
@@ -36,14 +38,13 @@ def deliver(
     :raises DeliveryInDoubtError: Nobody can know whether the receiver has it.
     """
     started = monotonic()
-    key = delivery_id(destination=file.destination, audience=file.audience, slot=file.slot, day=file.day)
-    found = ledger.find(key)
+    found = ledger.find(delivery_id_of(file))
     if found is not None and found.state is State.COMMITTED:
         log.info(f"deliver: {found.name} was delivered at {found.committed_at:%F %H:%M} UTC; nothing is sent")
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
     _check_seal(file)
-    claim = ledger.claim(file, folder=destination.path, holder=holder)
+    claim = ledger.claim(file, folder=destination.path, holder=holder, why=why)
     if claim.delivery.state is State.COMMITTED:
         return _receipt(claim.delivery, sent_now=False)
     transport.send(file.path, claim)

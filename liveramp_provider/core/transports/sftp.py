@@ -44,13 +44,6 @@ CONNECT_TIMEOUT_S = 30
 OPERATION_TIMEOUT_S = 60
 KEEPALIVE_S = 15
 
-#: How well an arrival is proven, in words.
-EVIDENCE = {
-    "E3": "size read back on the open file; close and rename acknowledged",
-    "E4": "close and rename acknowledged; the server tells no sizes",
-    "P": "a person looked at the receiver and says that it is there",
-}
-
 # A chunk must get through within one operation's time: 70 kB/s is the slowest line that is not given up.
 _CHUNK_BYTES = 4 * 1024 * 1024
 _EXCLUSIVE = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
