@@ -46,6 +46,8 @@ KEEPALIVE_S = 15
 
 #: How well an arrival is proven, in words.
 EVIDENCE = {
+    "E1": "the receiver checked the digest of all bytes before it stored them, and said which one",
+    "C": "the answer to an earlier try was lost, and the condition of a later one found the file there",
     "E3": "size read back on the open file; close and rename acknowledged",
     "E4": "close and rename acknowledged; the server tells no sizes",
     "P": "a person looked at the receiver and says that it is there",
