@@ -148,6 +148,7 @@ class _Sending:
                 **self._encryption,
                 Body=body,
                 ContentLength=delivery.size_bytes,
+                ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=due,
                 IfNoneMatch="*",
             )

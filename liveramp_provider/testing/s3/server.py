@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from liveramp_provider.testing.s3 import FakeS3
 
 _CHUNK_BYTES = 64 * 1024
+_LATE_ERROR = Refusal(500, "InternalError")
 _ENCRYPTION = "x-amz-server-side-encryption"
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _UPLOAD_CALLS: dict[str, Call] = {
@@ -82,11 +83,12 @@ class Handler(BaseHTTPRequestHandler):
         try:
             headers, content = self._answer(call, bucket)
             if self._fault is Fault.LATE_ERROR:
-                raise Refusal(500, "InternalError")
+                raise _LATE_ERROR
             self._send(HTTPStatus.OK, content, headers)
         except Refusal as refusal:
             self._pass_over_body()
-            self._send(refusal.status, _xml("Error", {"Code": refusal.code, "Message": refusal.code}, ""), {})
+            told = _LATE_ERROR if self._fault is Fault.LATE_ERROR else refusal
+            self._send(told.status, _xml("Error", {"Code": told.code, "Message": told.code}, ""), {})
         except (_HungUpError, OSError):
             self._hang_up()
 
@@ -145,6 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"ETag": digests.etag} | self._echo(checksums) | self._encryption(), b""
 
     def _create_upload(self) -> bytes:
+        self._wait()
         upload = self.s3.uploads.begin(self._key, self._encryption())
         return _xml("InitiateMultipartUploadResult", {"Key": self._key, "UploadId": upload.id})
 
