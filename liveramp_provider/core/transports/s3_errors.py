@@ -82,7 +82,7 @@ def translated(place: str) -> Iterator[None]:
         failure = _of_line(error, place)
     else:
         return
-    raise failure
+    raise failure from None
 
 
 def code_of(error: boto.ClientError) -> str:
