@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import deliver_doc
-from liveramp_provider.hooks.liveramp import LiveRampHook
+from liveramp_provider.hooks.transports import transport_to
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.operators.log_groups import log_group
 
@@ -46,7 +46,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
         receipt = deliver(
             load(SealedFile, Path(self.files[self.slot]["place"])),
             destination,
-            transport=LiveRampHook(destination.conn_id).transport(),
+            transport=transport_to(destination),
             ledger=settings.ledger(),
             holder=self._holder(context),
         )

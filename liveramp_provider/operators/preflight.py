@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import preflight_doc
-from liveramp_provider.hooks.liveramp import LiveRampHook
+from liveramp_provider.hooks.transports import transport_to
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from liveramp_provider.core.audience import Destination
-    from liveramp_provider.core.transports import Transport
 
 
 class LiveRampPreflightOperator(LiveRampOperator):
@@ -30,9 +27,5 @@ class LiveRampPreflightOperator(LiveRampOperator):
 
         day = snapshot_day(context)
         settings.ledger()
-        preflight(self.audience, transport=_transport)
+        preflight(self.audience, transport=transport_to)
         return {"day": day.isoformat(), "ready": ", ".join(d.id for d in self.audience.destinations)}
-
-
-def _transport(destination: Destination) -> Transport:
-    return LiveRampHook(destination.conn_id).transport()
