@@ -99,6 +99,7 @@ def preflight_doc(audience: Audience) -> str:
         "Logs in to every destination and checks host key, folder and PGP key. Nothing is read and nothing is sent.",
         *(
             f"**{_text(there.id)}** {_code(there.path)} through {_code(there.conn_id)}, {_encryption(there)}."
+            + (" Of a bucket it finds out whether there are credentials, and no more." if there.on_s3 else "")
             for there in audience.destinations
         ),
         again="It checks anew; nothing is kept.",
@@ -165,9 +166,14 @@ def build_doc(destination: Destination, suppression: Suppression | None = None) 
 
 def deliver_doc(destination: Destination, slot: str) -> str:
     """Markdown: which file goes where."""
+    way = (
+        f"created there whole, or not at all, under a name after {_code(destination.filename)}"
+        if destination.on_s3
+        else f"first under a temporary name, then renamed after {_code(destination.filename)}"
+    )
     return _task_doc(
-        f"Sends the {slot} file by SFTP, once: to {_code(destination.path)} through {_code(destination.conn_id)}, "
-        f"first under a temporary name, then renamed after {_code(destination.filename)}.",
+        f"Sends the {slot} file by {'S3' if destination.on_s3 else 'SFTP'}, once: to {_code(destination.path)} through "
+        f"{_code(destination.conn_id)}, {way}.",
         f"With fewer than {destination.min_members} unique members it is not sent.",
         again="What was delivered is not sent again: the earlier receipt is returned. What broke off is taken up from "
         "where the ledger says it stands.",
@@ -175,7 +181,7 @@ def deliver_doc(destination: Destination, slot: str) -> str:
             errors.SmallAudienceError,
             errors.SealBrokenError,
             errors.DeliveryInDoubtError,
-            errors.HostKeyError,
+            *(() if destination.on_s3 else (errors.HostKeyError,)),
             errors.CredentialsError,
             errors.RemoteFolderError,
             errors.TransportError,

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from liveramp_provider.core.artifacts import SealedFile
 from liveramp_provider.core.audience import Destination
+from liveramp_provider.core.ledger import Ledger
+from liveramp_provider.core.ledger.reading import recorded
+from liveramp_provider.core.pipeline.deliver import deliver
+from liveramp_provider.core.transports.s3 import S3Transport
 from liveramp_provider.core.transports.sftp import SftpEndpoint, SftpTransport
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from liveramp_provider.core.artifacts import Receipt
+    from liveramp_provider.core.ledger import Claim, Delivery, State
+    from liveramp_provider.core.transports import Transport
+    from liveramp_provider.testing import FakeS3
     from tests.servers import OpenSshServer
 
 DAY = date(2026, 11, 20)
@@ -46,7 +55,7 @@ def sealed_file(path: Path, content: bytes = b"sealed bytes", **changes: Any) ->
     return replace(file, **changes)
 
 
-def destination(folder: Path, **changes: Any) -> Destination:
+def destination(folder: Path | str, **changes: Any) -> Destination:
     """A destination that delivers to `folder`."""
     default = Destination(
         id="liveramp",
@@ -77,6 +86,73 @@ def way_to(server: OpenSshServer, **changes: Any) -> SftpTransport:
         known_hosts="",
     )
     return SftpTransport(replace(endpoint, **changes))
+
+
+_session: list[Any] = []
+_opening = threading.Lock()
+
+
+def s3_client(**options: Any) -> Any:
+    """A client of boto3 that gives up after a second and tries three times."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(read_timeout=1, connect_timeout=1, retries={"mode": "standard", "total_max_attempts": 3})
+    with _opening:  # a session reads the models of S3 once, and is not safe for threads
+        _session[:] = _session or [boto3.session.Session()]
+        return _session[0].client("s3", **{"region_name": "us-east-1", "config": config, **options})
+
+
+def way_to_s3(s3: FakeS3, *, kms_key_id: str = "", **changes: Any) -> S3Transport:
+    """The right way to write into `s3`, apart from `changes` to the client."""
+    options = {
+        "endpoint_url": s3.endpoint_url,
+        "aws_access_key_id": s3.access_key,
+        "aws_secret_access_key": s3.secret_key,
+    }
+    return S3Transport(connect=partial(s3_client, **{**options, **changes}), kms_key_id=kms_key_id)
+
+
+@dataclass
+class Delivering:
+    """One sealed file, one ledger, one place at a receiver; as many tries as a test likes."""
+
+    file: SealedFile
+    ledger_file: Path
+    path: str
+    transport: Transport
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.in_file(self.ledger_file)
+
+    @property
+    def folder(self) -> Path:
+        """The place, where it is a folder of this machine."""
+        return Path(self.path)
+
+    def deliver(
+        self, file: SealedFile | None = None, *, holder: str = "run 1", folder: Path | str | None = None
+    ) -> Receipt:
+        return deliver(
+            file or self.file,
+            destination(folder or self.path),
+            transport=self.transport,
+            ledger=self.ledger,
+            holder=holder,
+        )
+
+    def claim(self, *way: State, holder: str = "run 1") -> Claim:
+        """A claim that has come the way through these states, its upload named ``.upload.tmp``."""
+        claim = self.ledger.claim(self.file, folder=self.path, holder=holder)
+        for state in way:
+            claim.advance(state, temp_path=f"{self.path}/.upload.tmp")
+        return claim
+
+    def recorded(self) -> Delivery:
+        """What the ledger says of the one delivery."""
+        (found,) = recorded(self.ledger_file)
+        return found
 
 
 def listing(folder: Path) -> dict[str, bytes]:

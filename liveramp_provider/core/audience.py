@@ -337,10 +337,11 @@ class Destination:
     """A receiver of the audience: how to reach it and what it wants.
 
     :param id: Part of every delivery's identity: a new id means everything is sent anew.
-    :param path: Absolute folder at the receiver.
+    :param path: Absolute folder at the receiver, or ``s3://bucket/prefix``.
     :param filename: Template without extension; ``{org} {audience} {kind} {date} {upload_date}``.
     :param encryption: ``None`` sends files that anyone on the way can read.
     :param min_members: Fewer unique members than this and a file is not sent.
+    :param kms_key_id: The key that encrypts on S3; empty: what the bucket says.
     """
 
     id: str
@@ -354,6 +355,12 @@ class Destination:
     encryption: Encryption | None
     files: tuple[PiiFile | DeviceFile, ...]
     min_members: int
+    kms_key_id: str = ""
+
+    @property
+    def on_s3(self) -> bool:
+        """Whether it is a bucket; else it is reached by SFTP."""
+        return self.path.startswith("s3://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

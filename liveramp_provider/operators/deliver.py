@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import deliver_doc
-from liveramp_provider.hooks.liveramp import LiveRampHook
+from liveramp_provider.hooks.transports import transport_to
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.operators.log_groups import log_group
 from liveramp_provider.revision import revision_of
@@ -58,7 +58,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
             receipt = deliver(
                 file,
                 destination,
-                transport=LiveRampHook(destination.conn_id).transport(),
+                transport=transport_to(destination),
                 ledger=ledger,
                 holder=self._holder(context),
                 why=revision_of(context).why,

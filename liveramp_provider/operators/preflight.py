@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.dag_docs import preflight_doc
-from liveramp_provider.hooks.liveramp import LiveRampHook
+from liveramp_provider.hooks.transports import transport_to
 from liveramp_provider.operators.base import LiveRampOperator
 from liveramp_provider.refresh import refresh_of
 from liveramp_provider.revision import revision_of
@@ -13,9 +13,6 @@ from liveramp_provider.snapshot_day import snapshot_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from liveramp_provider.core.audience import Destination
-    from liveramp_provider.core.transports import Transport
 
 
 class LiveRampPreflightOperator(LiveRampOperator):
@@ -36,9 +33,5 @@ class LiveRampPreflightOperator(LiveRampOperator):
         check_revision(self.audience, day, revision_of(context).number, ledger=settings.ledger())
         with settings.staging() as staging:
             staging.store.keys(f"{self.audience.id}/{day.isoformat()}/")  # answers, or says what is wrong
-        preflight(self.audience, transport=_transport)
+        preflight(self.audience, transport=transport_to)
         return {"day": day.isoformat(), "ready": ", ".join(d.id for d in self.audience.destinations)}
-
-
-def _transport(destination: Destination) -> Transport:
-    return LiveRampHook(destination.conn_id).transport()

@@ -13,11 +13,15 @@
         ...  # run your DAG
         assert [file.status for file in box.files()] == ["ingested"]
 
+By S3: deliver to ``s3://<box.s3.bucket_name>/uploads/…`` through ``box.s3.connection_json()``; `Fault` is what the S3
+server can be told to do wrong.
+
 The box is an independent check: it shares no code with the rest of the provider. It is strict on purpose. Where the
 real LiveRamp would take a file and silently match nobody, the box rejects the file and says why.
 """
 
 from liveramp_provider.testing.box import LiveRampBox
+from liveramp_provider.testing.s3 import FakeS3, Fault
 from liveramp_provider.testing.values import LiveRampAudience, ReceivedFile
 
-__all__ = ["LiveRampAudience", "LiveRampBox", "ReceivedFile"]
+__all__ = ["FakeS3", "Fault", "LiveRampAudience", "LiveRampBox", "ReceivedFile"]

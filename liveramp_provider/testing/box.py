@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,18 +17,20 @@ import asyncssh
 from liveramp_provider.testing.keys import pgp_keys
 from liveramp_provider.testing.private_files import kept, private_folder, write_private
 from liveramp_provider.testing.receiver import Receiver
+from liveramp_provider.testing.s3 import FakeS3
 from liveramp_provider.testing.server import Door, DropFolder, is_final, openssh_text
 from liveramp_provider.testing.values import LiveRampAudience, ReceivedFile
 
 
 class LiveRampBox:
-    """An SFTP server on 127.0.0.1 that receives, checks and ingests files as LiveRamp does.
+    """Servers on 127.0.0.1, one of SFTP and one of S3, that receive, check and ingest files as LiveRamp does.
 
     Use it as a context manager; it serves inside the block.
 
     A file is picked up the moment it has its final name, which is one that starts neither with a dot nor with an
     underscore: renamed to it, or closed under it. It has been read before the client gets its answer, so `files`
-    is up to date as soon as an upload returns, and the file is gone from the folder.
+    is up to date as soon as an upload returns, and the file is gone from the folder. An object is picked up whenever it
+    is written, whatever its name, and stays; the folder of an audience is the prefix in the bucket of `s3`.
 
     `home` keeps everything over restarts: keys, password, folders, received files, seed configurations, members. It
     needs the same care as the files that you deliver, because the box's private key lies beside them. One box at a
@@ -64,6 +67,7 @@ class LiveRampBox:
         self.uploads = private_folder(self._root / "uploads")
         for audience in audiences:
             private_folder(self._root / audience.folder.lstrip("/"))
+        self.s3 = FakeS3(self._home / "s3", prefix="uploads/", arrived=self._copy_object)
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None
 
@@ -83,6 +87,7 @@ class LiveRampBox:
             self._thread.join()
             self._thread = None
             raise
+        self.s3.__enter__()
         return self
 
     def __exit__(
@@ -90,6 +95,7 @@ class LiveRampBox:
     ) -> None:
         """Stop the server: connections are closed, files being read are finished, the thread is gone."""
         if self._thread is not None:
+            self.s3.__exit__(kind, error, trace)
             self._stop()
             self._thread.join()
         self._thread = self._port = None
@@ -183,6 +189,11 @@ class LiveRampBox:
         self._receiver.catch_up()
         for path in sorted(path for path in self.uploads.rglob("*") if path.is_file() and is_final(path.name)):
             self._receiver.read(self._receiver.take(path, PurePosixPath("/") / path.relative_to(self._root).as_posix()))
+
+    def _copy_object(self, content: Path, key: str) -> None:
+        copy = self._home / f"copy-{secrets.token_hex(8)}"
+        shutil.copyfile(content, copy)
+        self._receiver.read(self._receiver.take(copy, PurePosixPath("/") / key))
 
     async def _serve(self, started: Future[int]) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()

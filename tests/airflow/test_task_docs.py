@@ -23,7 +23,15 @@ from liveramp_provider.core.audience import (
 )
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.dag import audience_dag
-from liveramp_provider.dag_docs import audience_doc, build_doc, deliver_doc, enrich_doc, extract_doc, fault_doc
+from liveramp_provider.dag_docs import (
+    audience_doc,
+    build_doc,
+    deliver_doc,
+    enrich_doc,
+    extract_doc,
+    fault_doc,
+    preflight_doc,
+)
 from tests.airflow.conftest import REPOSITORY
 
 AUDIENCE = load_audience(REPOSITORY / "dags" / "audiences" / "high_value_customers.yaml")
@@ -147,6 +155,16 @@ def test_the_page_of_each_task(task_id: str, sentences: list[str]) -> None:
     words = Page(audience_dag(AUDIENCE).get_task(task_id).doc_md or "").words
     for sentence in [*sentences, "When it runs again (a retry, or Clear):"]:
         assert sentence in words
+
+
+def test_the_pages_of_a_bucket() -> None:
+    """Of a bucket the pages say that a file goes there whole or not at all, and what cannot be checked before."""
+    bucket = replace(AUDIENCE.destinations[0], path="s3://drop/vip", conn_id="aws_liveramp")
+    words = Page(deliver_doc(bucket, "PII")).words
+    assert "Sends the PII file by S3, once: to s3://drop/vip through aws_liveramp, created there whole" in words
+    assert "HostKeyError" not in words
+    before = Page(preflight_doc(replace(AUDIENCE, destinations=(bucket,)))).words
+    assert "finds out whether there are credentials, and no more" in before
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,16 @@ def test_every_key_reaches_the_value(tmp_path: Path) -> None:
     assert device.headers == ("MOBILEID", "VIP")
 
 
+def test_a_bucket(tmp_path: Path) -> None:
+    """A path on S3 is taken as it is, with a key or without; another path is no bucket."""
+    (sftp,) = load(tmp_path).destinations
+    (bucket,) = load(tmp_path, ("path: /uploads/vip", "path: s3://acme.drop/in/vip")).destinations
+    key = "path: s3://drop/vip\n    kms_key_id: arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab"
+    (encrypted,) = load(tmp_path, ("path: /uploads/vip", key)).destinations
+    assert (sftp.on_s3, bucket.on_s3, bucket.path, bucket.kms_key_id) == (False, True, "s3://acme.drop/in/vip", "")
+    assert encrypted.kms_key_id == "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab"
+
+
 def test_who_is_told_when(tmp_path: Path) -> None:
     """The deadline is a span of time, and every channel keeps its connection."""
     audience = load(

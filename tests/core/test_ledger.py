@@ -248,9 +248,12 @@ def test_one_of_many_writes(ledger_database: LedgerDatabase, file: SealedFile) -
 
 
 def test_order_of_states() -> None:
-    """A state may be written again or lead to the next; back only from INTENT, to doubt only from there."""
+    """A state may be written again or lead to the next; back only from INTENT, to doubt only from there. To S3, the
+    intent comes without a verified upload.
+    """
     allowed = {(state, state) for state in WAY[:-1]} | set(pairwise(WAY))
-    allowed |= {(State.INTENT, State.VERIFIED), (State.INTENT, State.IN_DOUBT)}
+    allowed |= {(State.INTENT, state) for state in (State.VERIFIED, State.SEALED, State.IN_DOUBT)}
+    allowed |= {(state, State.INTENT) for state in (State.SEALED, State.UPLOADING)}
     assert {pair for pair in product(State, State) if pair[0].may_become(pair[1])} == allowed
 
 

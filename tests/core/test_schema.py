@@ -39,6 +39,8 @@ MEANING = {
     "deadline after the next run",
     "opt-outs of unknown age", "the audience as its own opt-outs", "S3 without a connection", "no bucket",
     "a connection for this machine", "a day in an event log's path", "the audience as a trait",
+    "no prefix in a bucket", "a bucket's name with capitals", "a prefix that climbs", "a KMS key for SFTP",
+    "one bucket twice",
     "an as-of table that is current", "a further value's name is taken", "a prediction from nothing known",
 }  # fmt: skip
 

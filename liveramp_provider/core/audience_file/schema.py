@@ -30,6 +30,7 @@ from liveramp_provider.core.audience_file.schema_types import (
     Fingerprint,
     Header,
     Id,
+    KmsKeyId,
     LocalPath,
     OneLine,
     Organisation,
@@ -223,11 +224,18 @@ class LiveRampSpec(Spec):
     id: Id = Field(description="Stable name; part of every delivery's identity.", examples=["liveramp"])
     kind: Literal["liveramp"] = Field(description="What kind of receiver it is.", examples=["liveramp"])
     conn_id: ConnId = Field(
-        description="Airflow connection with endpoint and credentials.", examples=["liveramp_default"]
+        description="Airflow connection with endpoint and credentials; of type aws for a path on S3.",
+        examples=["liveramp_default"],
     )
     region: Region = Field(description="LiveRamp region; decides formats and limits.", examples=["us"])
     path: RemoteFolder = Field(
-        description="Folder at LiveRamp; it must exist.", examples=["/uploads/high_value_customers"]
+        description="Folder at LiveRamp, which must exist, or s3://bucket/prefix.",
+        examples=["/uploads/high_value_customers"],
+    )
+    kms_key_id: KmsKeyId | None = Field(
+        default=None,
+        description="KMS key that encrypts on S3; without it, the bucket decides.",
+        examples=["alias/liveramp-drop"],
     )
     update_method: UpdateMethod = Field(
         default="incremental", description="What LiveRamp was told for this audience.", examples=["incremental"]

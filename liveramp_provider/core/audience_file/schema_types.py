@@ -60,12 +60,15 @@ def _local_path(path: str) -> str:
     return _no_climbing(path)
 
 
-def _source_path(path: str) -> str:
-    scheme, separator, rest = path.partition("://")
-    if not separator:
-        return _no_climbing(path)
+def _is_on_s3(path: str) -> bool:
+    """Whether it is ``s3://bucket/key``, with a name that a bucket may have."""
+    scheme, _, rest = path.partition("://")
     bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) or not key:
+    return scheme == "s3" and bool(key) and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is not None
+
+
+def _source_path(path: str) -> str:
+    if "://" in path and not _is_on_s3(path):
         raise ValueError("must be a path on this machine, or s3://bucket/key")
     return _no_climbing(path)
 
@@ -85,9 +88,12 @@ def _no_climbing(path: str) -> str:
 
 
 def _remote_folder(path: str) -> str:
-    if not path.startswith("/") or path == "/" or any(part in ("", ".", "..") for part in path[1:].split("/")):
+    folder = path.removeprefix("s3:/")
+    is_way = _is_on_s3(path) if folder != path else path.startswith("/")
+    if not is_way or any(part in ("", ".", "..") for part in folder[1:].split("/")):
         raise ValueError(
-            "must be an absolute folder such as /uploads/vip, without '.', '..', '//' or a slash at the end"
+            "must be an absolute folder such as /uploads/vip, or s3://bucket/prefix, without '.', '..', '//' or a "
+            "slash at the end"
         )
     return path
 
@@ -133,9 +139,13 @@ SourcePath = Annotated[
 ]
 RemoteFolder = Annotated[
     str,
-    _like(r"^[A-Za-z0-9_./-]{1,200}$", "an absolute folder of letters, digits, '_', '.', '-' and '/', at most 200"),
+    _like(
+        r"^(s3:/)?[A-Za-z0-9_./-]{1,200}$",
+        "an absolute folder, or s3://bucket/prefix, of letters, digits, '_', '.', '-' and '/', at most 200",
+    ),
     AfterValidator(_remote_folder),
 ]
+KmsKeyId = Annotated[str, _like(r"^[A-Za-z0-9:/_-]{1,2048}$", "the id, alias or ARN of a KMS key")]
 FunctionName = Annotated[
     str,
     _like(r"^([A-Za-z_][A-Za-z0-9_]*[.])*[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$", "package.module:function"),

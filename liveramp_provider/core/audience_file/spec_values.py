@@ -90,6 +90,8 @@ class _Values:
         spec = self._spec.destinations[index]
         where: Location = ("destinations", index)
         self._check_filename(spec, (*where, "filename"))
+        if spec.kms_key_id is not None and not spec.path.startswith("s3://"):
+            self._findings.fault((*where, "kms_key_id"), "is for a path that begins with s3://", "Leave it out.")
         if spec.encryption is None:
             self._findings.warn(where, "files are not encrypted; anyone who gets one can read it")
         return Destination(
@@ -104,6 +106,7 @@ class _Values:
             encryption=self._encryption(spec.encryption, (*where, "encryption")) if spec.encryption else None,
             files=self._files(spec, where, set(traits)),
             min_members=spec.guards.min_members,
+            kms_key_id=spec.kms_key_id or "",
         )
 
     def _encryption(self, spec: EncryptionSpec, where: Location) -> Encryption:
@@ -183,7 +186,9 @@ class _Values:
             if destination.id in ids:
                 self._findings.fault((*where, "id"), "the id stands twice", "Ids name deliveries; they differ.")
             ids.add(destination.id)
-            target = (destination.conn_id, destination.path, destination.org, destination.filename)
+            # A bucket is the same one whoever reaches it.
+            server = "" if destination.on_s3 else destination.conn_id
+            target = (server, destination.path, destination.org, destination.filename)
             if target in targets:
                 self._findings.fault(
                     (*where, "path"),

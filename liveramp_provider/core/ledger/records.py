@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """How far a delivery has come.
 
-    SEALED → UPLOADING (a temporary name) → VERIFIED → INTENT (to rename) → COMMITTED; IN_DOUBT when nobody can know.
-    INTENT goes back to VERIFIED when the server plainly refuses the rename. Out of IN_DOUBT leads only a person's word:
-    to COMMITTED (it is there) or SEALED (it is not).
+    By SFTP: SEALED → UPLOADING (a temporary name) → VERIFIED → INTENT (to rename) → COMMITTED; IN_DOUBT when nobody can
+    know. INTENT goes back to VERIFIED when the server plainly refuses the rename.
+
+    To S3: SEALED → INTENT (to create the object) → COMMITTED, a large file by way of UPLOADING (parts that are no
+    object yet). INTENT goes back to SEALED when S3 plainly refuses.
+
+    Out of IN_DOUBT leads only a person's word: to COMMITTED (it is there) or SEALED (it is not).
     """
 
     SEALED = "sealed"
@@ -40,10 +44,10 @@ class State(StrEnum):
 
 
 _FOLLOWING = {
-    State.SEALED: {State.SEALED, State.UPLOADING},
-    State.UPLOADING: {State.UPLOADING, State.VERIFIED},
+    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT},
+    State.UPLOADING: {State.UPLOADING, State.VERIFIED, State.INTENT},
     State.VERIFIED: {State.VERIFIED, State.INTENT},
-    State.INTENT: {State.INTENT, State.VERIFIED, State.COMMITTED, State.IN_DOUBT},
+    State.INTENT: {State.INTENT, State.VERIFIED, State.SEALED, State.COMMITTED, State.IN_DOUBT},
     State.COMMITTED: set[State](),
     State.IN_DOUBT: set[State](),
 }
@@ -137,7 +141,8 @@ class Delivery:
 
     :param epoch: Counts the workers that have held this delivery; only the last one may write.
     :param lease_until: Until then the holder is believed to be at work.
-    :param temp_path: Where the upload in progress lies at the receiver, known to the ledger before it is opened.
+    :param temp_path: Where the upload in progress lies at the receiver, known to the ledger before it is opened; at
+        S3, the id of an upload in parts.
     :param evidence: How well the arrival is proven, a key of :data:`liveramp_provider.core.ledger.EVIDENCE`.
     :param committed_at: ``None`` until the file has its final name, or a person says that it has.
     :param revision: 1, or more where the day was sent again on purpose.

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Receipt
-from liveramp_provider.core.errors import LedgerError, SealBrokenError, SmallAudienceError
+from liveramp_provider.core.errors import LedgerError, RemoteFolderError, SealBrokenError, SmallAudienceError
 from liveramp_provider.core.ledger import State, delivery_id_of
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
@@ -15,7 +15,7 @@ from liveramp_provider.core.staging import digest_of
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import SealedFile
     from liveramp_provider.core.audience import Destination
-    from liveramp_provider.core.ledger import Delivery, Ledger
+    from liveramp_provider.core.ledger import Claim, Delivery, Ledger
     from liveramp_provider.core.transports import Transport
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def deliver(
     claim = ledger.claim(file, folder=destination.path, holder=holder, why=why)
     if claim.delivery.state is State.COMMITTED:
         return _receipt(claim.delivery, sent_now=False)
+    _check_way(claim, destination)
     transport.send(file.path, claim)
     receipt = _receipt(claim.delivery, sent_now=True)
     log.info(
@@ -81,6 +82,17 @@ def _check_seal(file: SealedFile) -> None:
         raise SealBrokenError(f"{file.name}: the staged file cannot be read ({error.strerror}). {way_out}") from None
     if digest != file.sha256:
         raise SealBrokenError(f"{file.name}: the staged bytes are not those that were sealed. {way_out}")
+
+
+def _check_way(claim: Claim, destination: Destination) -> None:
+    began = claim.delivery.folder
+    if began.startswith("s3://") == destination.on_s3:
+        return
+    claim.release()
+    raise RemoteFolderError(
+        f"{claim.delivery.name}: an earlier try may have brought it to {began}, and the audience file now says "
+        f"{destination.path}. Put the former path back until this day is delivered."
+    )
 
 
 def _receipt(delivery: Delivery, *, sent_now: bool) -> Receipt:

@@ -20,12 +20,12 @@ from liveramp_provider.core.errors import (
     ConnectionConfigError,
     CredentialsError,
     HostKeyError,
-    LiveRampError,
     RemoteFolderError,
     TransportError,
 )
 from liveramp_provider.core.ledger import State
 from liveramp_provider.core.progress import step
+from liveramp_provider.core.transports import freed_on_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -86,13 +86,8 @@ class SftpTransport:
 
     def send(self, file: Path, claim: Claim) -> None:
         """See :class:`liveramp_provider.core.transports.Transport`."""
-        try:
+        with freed_on_failure(claim):
             asyncio.run(self._send(file, claim))
-        except BaseException:
-            # Whoever tries next need not wait for the lease; if that is somebody already, they keep it.
-            with suppress(LiveRampError):
-                claim.release()
-            raise
 
     async def _check(self, folder: str) -> None:
         async with self._session(folder) as (client, _):
