@@ -19,7 +19,7 @@ up: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.up --port $(PORT)
 
 test: packages .venv/installed check
-	$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder tests/running tests
+	$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 bench: packages .venv/installed
 	$(BIN)/python -m benchmarks.read_postgres

@@ -29,6 +29,14 @@ os.environ |= {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no worker is left alone with it at the end."""
+    longest = ("running", "browser")
+    items.sort(
+        key=lambda item: longest.index(item.path.parent.name) if item.path.parent.name in longest else len(longest)
+    )
+
+
 @pytest.fixture(scope="session")
 def ledger_server() -> Iterator[PostgresServer]:
     """A PostgreSQL that the ledgers of all tests share; each has a schema of its own."""

@@ -54,7 +54,7 @@ class ApiServer:
             return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """The API server, with a metadata database of its own, where connections may be tested."""
     home, port = tmp_path_factory.mktemp("airflow"), free_port()
@@ -93,7 +93,7 @@ def page(api_server: ApiServer) -> Iterator[Page]:
         yield page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRampBox]:
     """LiveRamp in a box, which expects no audience."""
     with LiveRampBox(tmp_path_factory.mktemp("box"), audiences=[]) as box:

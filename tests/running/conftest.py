@@ -126,7 +126,7 @@ def yesterday(timezone: str) -> str:
     return (datetime.now(UTC).astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)).isoformat()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("running")
     warehouse = _warehouse(home / "warehouse.db")

@@ -196,13 +196,16 @@ def test_people_are_told_once_that_it_fails_and_once_that_it_works(world: World)
     # The last channel of the file has the notice after the others.
     world.airflow.wait_for(lambda: len(webhooks(world, "ailing")) > 1, "the webhook")
 
-    assert subjects(world, "ailing") == ["2026-11-10: failed", "2026-11-12: recovered"]
+    # On a busy machine the second day may have failed before anybody was told of the first.
+    first = subjects(world, "ailing")[0].removesuffix(": failed")
+    assert first in ("2026-11-10", "2026-11-11")
+    assert subjects(world, "ailing") == [f"{first}: failed", "2026-11-12: recovered"]
     failed, recovered = webhooks(world, "ailing")
     (task,) = failed["tasks"]
     assert (task["task_id"], task["state"]) == ("extract", "failed")
-    assert "the source has no rows of 2026-11-10" in task["error"]
+    assert f"the source has no rows of {first}" in task["error"]
     assert recovered["files"][0]["words"] == "delivered: 30 rows of 30 members"
-    assert "there was trouble since 2026-11-10" in recovered["headline"]
+    assert f"there was trouble since {first}" in recovered["headline"]
 
 
 def test_a_trial_run_of_a_dag_with_a_deadline_ends_well(world: World) -> None:
