@@ -1,6 +1,7 @@
 # make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow
 # make up    – Airflow's UI with LiveRamp in a box beside it, until Ctrl-C
 # make test  – install what the tests need, then lint, types, import contracts and all tests
+# make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ PORT   ?= 8080
 BIN := .venv/bin
 UV  := .uv/bin/uv
 
-.PHONY: demo up test bench check lock screenshots clean packages gpg
+.PHONY: demo up test slow bench check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
@@ -20,6 +21,10 @@ up: gpg .venv/installed
 
 test: packages .venv/installed check
 	$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
+slow: ALSO := swift-account swift-container swift-object swift-proxy
+slow: packages .venv/installed
+	$(BIN)/pytest tests/slow
 
 bench: packages .venv/installed
 	$(BIN)/python -m benchmarks.read_postgres
@@ -65,6 +70,7 @@ packages:
 	test -x /usr/sbin/sshd || missing="$$missing openssh-server"; \
 	test -x /usr/bin/chromium || missing="$$missing chromium"; \
 	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || missing="$$missing postgresql"; \
+	for name in $(ALSO); do dpkg -s $$name > /dev/null 2>&1 || missing="$$missing $$name"; done; \
 	if test -z "$$missing"; then exit 0; fi; \
 	if test "$$(id -u)" != 0 || ! command -v apt-get > /dev/null; then \
 		echo "The tests need:$$missing. Install them: sudo apt-get install$$missing"; exit 1; fi; \

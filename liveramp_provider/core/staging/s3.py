@@ -210,7 +210,8 @@ def _told(error: Exception, address: str) -> StagingError | StagingConfigError:
     answer = error.__context__ if isinstance(error, S3UploadFailedError) else error
     if isinstance(answer, boto.ClientError):
         cause, status = _code(answer), answer.response["ResponseMetadata"]["HTTPStatusCode"]
-        passing = status >= 500 or status == 429 or cause in _SLOW
+        # 501: a store that is not Amazon's lacks conditions or encryption, and will tomorrow.
+        passing = (status >= 500 and status != 501) or status == 429 or cause in _SLOW
     else:
         cause, passing = type(error).__name__, isinstance(error, (*_PASSING, Boto3Error))
     if passing:
