@@ -17,13 +17,14 @@ from liveramp_provider.core.ledger import Ledger
 from liveramp_provider.core.ledger.reading import recorded
 from liveramp_provider.core.pipeline.deliver import deliver
 from liveramp_provider.core.transports.s3 import S3Transport
-from liveramp_provider.core.transports.sftp import SftpEndpoint, SftpTransport
+from liveramp_provider.core.transports.sftp import Deadlines, SftpEndpoint, SftpTransport
 
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import Receipt
     from liveramp_provider.core.ledger import Claim, Delivery, State
     from liveramp_provider.core.transports import Transport
     from liveramp_provider.testing import FakeS3
+    from liveramp_provider.testing.sftp import FaultySftp
     from tests.servers import OpenSshServer
 
 DAY = date(2026, 11, 20)
@@ -73,14 +74,18 @@ def destination(folder: Path | str, **changes: Any) -> Destination:
     return replace(default, **changes)
 
 
-def way_to(server: OpenSshServer, **changes: Any) -> SftpTransport:
+#: For servers that say nothing: an answer that comes at all comes within this time.
+QUICK = Deadlines(connect_s=5, operation_s=1, keepalive_s=15)
+
+
+def way_to(server: OpenSshServer | FaultySftp, **changes: Any) -> SftpTransport:
     """The right way to log in to `server`, apart from `changes`."""
     endpoint = SftpEndpoint(
         host=server.host,
         port=server.port,
         username=server.username,
-        password="",
-        private_key=server.private_key,
+        password=getattr(server, "password", ""),
+        private_key=getattr(server, "private_key", ""),
         passphrase="",
         host_keys=(server.host_key,),
         known_hosts="",

@@ -96,7 +96,7 @@ class DropFolder(asyncssh.SFTPServer):
             self._cut = self._is_cut()
         return file
 
-    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+    async def write(self, file_obj: object, offset: int, data: bytes) -> int:
         """Write, or keep half of it and hang up where the box was told to."""
         if not self._cut:
             return cast("int", super().write(file_obj, offset, data))
@@ -120,10 +120,13 @@ class DropFolder(asyncssh.SFTPServer):
         """Rename a file to a name that is free. A final name is picked up now."""
         if self._local(self._allowed(newpath)).exists():
             raise asyncssh.SFTPFileAlreadyExists("a file of this name exists")
-        await self.posix_rename(oldpath, newpath)
+        await self._move(oldpath, newpath)
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename a file, replacing a file of the new name. A final name is picked up now."""
+        await self._move(oldpath, newpath)
+
+    async def _move(self, oldpath: bytes, newpath: bytes) -> None:
         remote = self._allowed(newpath)
         source, target = self._local(self._allowed(oldpath)), self._local(remote)
         if not source.is_file():
@@ -132,7 +135,7 @@ class DropFolder(asyncssh.SFTPServer):
         if is_final(remote.name):
             await self._pick_up(target, remote)
 
-    def remove(self, path: bytes) -> None:
+    async def remove(self, path: bytes) -> None:
         """Remove a file below `/uploads` that has not been picked up."""
         self._allowed(path)
         super().remove(path)
