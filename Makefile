@@ -1,6 +1,7 @@
 # make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow
 # make up    – Airflow's UI with LiveRamp in a box beside it, until Ctrl-C
 # make test  – install what the tests need, then lint, types, import contracts and all tests
+# make faults – the table of docs/reliability.md; half an hour
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ PORT   ?= 8080
 BIN := .venv/bin
 UV  := .uv/bin/uv
 
-.PHONY: demo up test bench check lock screenshots clean packages gpg
+.PHONY: demo up test faults bench check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
@@ -20,6 +21,9 @@ up: gpg .venv/installed
 
 test: packages .venv/installed check
 	$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder tests/running tests
+
+faults: packages .venv/installed
+	$(BIN)/python -m tests.faults
 
 bench: packages .venv/installed
 	$(BIN)/python -m benchmarks.read_postgres
