@@ -183,8 +183,9 @@ ROWS = (
     ),
     Row(
         number=39,
-        fault="no room, or no right, on the worker's own disk",
-        promise="stopped; nothing sealed, nothing left",
+        fault="no room, no inode, or no right, on the worker's own disk",
+        promise="stopped; nothing is half sealed, nothing left",
+        tests=("core/test_full_disk.py::test_a_disk_that_is_full_in_the_middle",),
     ),
     Row(
         number=40,
