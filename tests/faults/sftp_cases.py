@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from liveramp_provider.core.ledger import State
-from liveramp_provider.core.transports.sftp import SftpEndpoint, SftpTransport
+from liveramp_provider.core.transports.sftp import Deadlines, SftpEndpoint, SftpTransport
 from liveramp_provider.testing.sftp import ALWAYS, LOOKED, Fault, FaultySftp, Pickup
 from tests.deliveries import NAME
 from tests.faults.outcomes import DOUBT, ONCE, STOPPED, Outcome
-from tests.faults.runner import CONTENT, Case, Scene
+from tests.faults.runner import CONTENT, TRIES, Case, Scene
 from tests.servers import public_text
 
 if TYPE_CHECKING:
@@ -51,8 +51,11 @@ class Server:
     def transport(self) -> Transport:
         return self.way()
 
-    def way(self, **changes: Any) -> SftpTransport:
-        """The right way to log in, apart from `changes`."""
+    def way(self, *, operation_s: float = 60, **changes: Any) -> SftpTransport:
+        """The right way to log in, apart from `changes`.
+
+        :param operation_s: How long one operation may take.
+        """
         right: dict[str, Any] = {
             "host": self.sftp.host,
             "port": self.sftp.port,
@@ -63,7 +66,8 @@ class Server:
             "host_keys": (self.sftp.host_key,),
             "known_hosts": "",
         }
-        return SftpTransport(SftpEndpoint(**(right | changes)))
+        deadlines = Deadlines(operation_s=operation_s)
+        return SftpTransport(SftpEndpoint(**(right | changes)), direct=self.pickup in DIRECT, deadlines=deadlines)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -170,7 +174,7 @@ def into_a_missing_folder(scene: Scene) -> None:
 def writing(pickup: Pickup) -> Iterator[Case]:
     """Rows 2 and 5 to 9: between the first byte and the close."""
     renames = pickup in RENAMING
-    good, bad = (ONCE, STOPPED) if renames else (ONCE_OR_DOUBT, ONCE_OR_DOUBT)
+    good, bad = (ONCE, STOPPED) if renames else (ONCE_OR_DOUBT, ONCE_OR_DOUBT | STOPPED)
     edges = range(_BLOCK_BYTES, len(CONTENT), _BLOCK_BYTES)
     points = sorted({1, len(CONTENT) // 2, len(CONTENT), *(edge + by for edge in edges for by in (-1, 0, 1))})
     for at in points:
@@ -186,8 +190,39 @@ def writing(pickup: Pickup) -> Iterator[Case]:
     yield faulty(pickup, 9, Fault.LOSE_CLOSE_REPLY, times=3, promise=good)
 
 
+def stalling(pickup: Pickup) -> Iterator[Case]:
+    """Rows 3 and 4: a server that says nothing, or takes its time."""
+    promise = ONCE if pickup in RENAMING else ONCE_OR_DOUBT
+    stalls = {Fault.STALL_OPEN: 1, Fault.STALL_WRITE: len(CONTENT) // 2, Fault.STALL_CLOSE: 1}
+    if pickup.tells:
+        stalls[Fault.STALL_FSTAT] = 1
+    if pickup in RENAMING:
+        stalls |= {Fault.STALL_RENAME: 1, Fault.STALL_AFTER_RENAME: 1}
+    for fault, at in stalls.items():
+        for times in (1, 3):
+            yield impatient(faulty(pickup, 3, fault, at=at, times=times, promise=promise), times)
+    slow = STOPPED if pickup in RENAMING else DOUBT | STOPPED
+    yield impatient(faulty(pickup, 4, Fault.SLOW, at=1000, times=ALWAYS, promise=slow), 2 * TRIES)
+
+
+def impatient(case: Case, tries: int) -> Case:
+    """The same case, in which the first tries wait half a second and not a minute."""
+
+    def inject(scene: Scene) -> None:
+        case.inject(scene)
+        first_by(scene, tries, operation_s=0.5)
+
+    return replace(case, inject=inject)
+
+
 def renaming(pickup: Pickup) -> Iterator[Case]:
     """Rows 10, 11 and 14."""
+    if pickup.tells:
+        yield case(
+            pickup, 14, "a file of that name is there", DOUBT, inject=put_somebodys, complain=somebodys_is_replaced
+        )
+    if pickup in DIRECT:
+        return
     for fault in (Fault.RENAME_REFUSED, Fault.RENAME_FAILS):
         yield faulty(pickup, 10, fault, promise=ONCE)
         yield faulty(pickup, 10, fault, times=ALWAYS, promise=STOPPED)
@@ -196,10 +231,6 @@ def renaming(pickup: Pickup) -> Iterator[Case]:
             yield faulty(pickup, 11, fault, times=times, promise=ONCE)
     for fault in (Fault.NO_POSIX_RENAME, Fault.NO_PLAIN_RENAME):
         yield faulty(pickup, 14, fault, promise=ONCE)
-    if pickup.tells:
-        yield case(
-            pickup, 14, "a file of that name is there", DOUBT, inject=put_somebodys, complain=somebodys_is_replaced
-        )
 
 
 def put_somebodys(scene: Scene) -> None:
@@ -218,6 +249,8 @@ def somebodys_is_replaced(scene: Scene) -> str:
 def looking(pickup: Pickup) -> Iterator[Case]:
     """Rows 12, 13 and 20: what is asked of the server, and what can be known without its answer."""
     yield case(pickup, 12, "nothing goes wrong", ONCE, complain=looked)
+    if pickup in DIRECT:
+        return
     expected = {Fault.STAT_DENIED: "E3", Fault.FSTAT_DENIED: "E4", Fault.NO_SIZE: "E4"}
     for fault, grade in expected.items():
         grade = grade if pickup.tells else "E4"
@@ -248,6 +281,6 @@ def leave_an_upload(scene: Scene) -> None:
 
 def cases() -> Iterator[Case]:
     """Every case of these rows."""
-    for pickup in RENAMING:
-        for group in (connecting, writing, renaming, looking):
+    for pickup in Pickup:
+        for group in (connecting, writing, stalling, renaming, looking):
             yield from group(pickup)

@@ -103,7 +103,7 @@ SENDERS: dict[str, Send] = {
     "`SFTPOperator`, `confirm=False`": partial(sftp_operator, confirm=False),
 }
 #: Where both sides of the comparison are tried.
-WAYS = (*(f"SFTP {kind.name}" for kind in Pickup), "S3")
+WAYS = ("SFTP A", "SFTP B", "SFTP D", "S3")
 OVERWRITE = "`S3Hook.load_file(replace=True)`"
 
 
