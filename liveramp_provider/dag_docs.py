@@ -12,17 +12,19 @@ from liveramp_provider.core import errors
 from liveramp_provider.core.audience import (
     ComputedTrait,
     DeviceFile,
-    EmailChannel,
     FilesSource,
     IdentifierColumn,
     PredictiveTraits,
     PythonSource,
     SegmentColumn,
     SegmentEventsSource,
-    SlackChannel,
     SqlSource,
     TraitColumn,
     TraitSource,
+)
+from liveramp_provider.core.channels import (
+    EmailChannel,
+    SlackChannel,
     WebhookChannel,
 )
 from liveramp_provider.core.destinations.liveramp import MAX_FIELD_VALUES, MAX_SEGMENT_NAME_CHARS, REGIONS
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.audience import (
         Audience,
-        Channel,
         Column,
         DeliveryFile,
         Destination,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
         Source,
         Suppression,
         TraitStep,
+    )
+    from liveramp_provider.core.channels import (
+        Channel,
     )
 
 #: What follows on which kind of error, in the order of a task's page.
@@ -169,6 +173,8 @@ def deliver_doc(destination: Destination, slot: str) -> str:
     way = (
         f"created there whole, or not at all, under a name after {_code(destination.filename)}"
         if destination.on_s3
+        else f"written directly under a name after {_code(destination.filename)}"
+        if destination.upload == "direct"
         else f"first under a temporary name, then renamed after {_code(destination.filename)}"
     )
     return _task_doc(
@@ -185,6 +191,7 @@ def deliver_doc(destination: Destination, slot: str) -> str:
             errors.CredentialsError,
             errors.RemoteFolderError,
             errors.TransportError,
+            *(() if destination.on_s3 else (errors.RemoteFullError,)),
             errors.DeliveryBusyError,
             errors.LedgerError,
         ),

@@ -17,7 +17,7 @@ from liveramp_provider.core.ledger import Ledger
 from liveramp_provider.core.ledger.reading import recorded
 from liveramp_provider.core.pipeline.deliver import deliver
 from liveramp_provider.core.transports.s3 import S3Transport
-from liveramp_provider.core.transports.sftp import SftpEndpoint, SftpTransport
+from liveramp_provider.core.transports.sftp import Deadlines, SftpEndpoint, SftpTransport
 
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import Receipt
@@ -72,6 +72,10 @@ def destination(folder: Path | str, **changes: Any) -> Destination:
         min_members=25,
     )
     return replace(default, **changes)
+
+
+#: For servers that say nothing: an answer that comes at all comes within this time.
+QUICK = Deadlines(connect_s=5, operation_s=1, keepalive_s=15)
 
 
 def way_to(server: OpenSshServer | FaultySftp, **changes: Any) -> SftpTransport:

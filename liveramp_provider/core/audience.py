@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from liveramp_provider.core.channels import Channel  # noqa: TC001 - the values are looked into at run time
+
 
 class Identifier(StrEnum):
     """What a value identifies a person by; a trait of that name is one, and so are ``email2`` and ``phone2``."""
@@ -40,6 +42,8 @@ class Hash(StrEnum):
 Region = Literal["us", "au", "eu", "uk", "fr"]
 UpdateMethod = Literal["incremental", "segment_refresh", "full_refresh"]
 Compression = Literal["none", "gzip"]
+Upload = Literal["rename", "direct"]
+OnDoubt = Literal["stop", "resend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,34 +52,6 @@ class Schedule:
 
     cron: str
     timezone: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmailChannel:
-    """Notices by e-mail, through an Airflow connection of type ``smtp``."""
-
-    kind: Literal["email"] = "email"
-    conn_id: str
-    to: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlackChannel:
-    """Notices into a Slack channel, through an Airflow connection of type ``slackwebhook``."""
-
-    kind: Literal["slack"] = "slack"
-    conn_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookChannel:
-    """Notices as JSON by HTTP POST, through an Airflow connection of type ``http``."""
-
-    kind: Literal["webhook"] = "webhook"
-    conn_id: str
-
-
-Channel = EmailChannel | SlackChannel | WebhookChannel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +318,8 @@ class Destination:
     :param encryption: ``None`` sends files that anyone on the way can read.
     :param min_members: Fewer unique members than this and a file is not sent.
     :param kms_key_id: The key that encrypts on S3; empty: what the bucket says.
+    :param upload: By SFTP, whether a file gets its final name by a rename, or is written under it.
+    :param on_doubt: With a direct upload, what becomes of a file that may have arrived.
     """
 
     id: str
@@ -356,6 +334,8 @@ class Destination:
     files: tuple[PiiFile | DeviceFile, ...]
     min_members: int
     kms_key_id: str = ""
+    upload: Upload = "rename"
+    on_doubt: OnDoubt = "stop"
 
     @property
     def on_s3(self) -> bool:

@@ -147,6 +147,10 @@ class TransportError(TransientError):
     """The connection to the receiver failed or broke; the ledger knows how far it came."""
 
 
+class RemoteFullError(TransportError):
+    """The receiver stores no more; what it had stored of the file was removed again, where that is allowed."""
+
+
 class DeliveryBusyError(TransientError):
     """Another worker is delivering the same file right now."""
 

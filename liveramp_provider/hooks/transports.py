@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,11 @@ def transport_to(destination: Destination) -> Transport:
         is used.
     """
     if not destination.on_s3:
-        return LiveRampHook(destination.conn_id).transport()
+        return replace(
+            LiveRampHook(destination.conn_id).transport(),
+            direct=destination.upload == "direct",
+            resend=destination.on_doubt == "resend",
+        )
     from liveramp_provider.core.transports.s3 import S3Transport
 
     return S3Transport(connect=partial(s3_client, destination.conn_id), kms_key_id=destination.kms_key_id)

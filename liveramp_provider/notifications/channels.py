@@ -6,14 +6,14 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import EmailChannel, SlackChannel, WebhookChannel
+from liveramp_provider.core.channels import EmailChannel, SlackChannel, WebhookChannel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow.sdk import BaseNotifier
 
-    from liveramp_provider.core.audience import Channel
+    from liveramp_provider.core.channels import Channel
     from liveramp_provider.notifications.notice import Notice
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from liveramp_provider.core.audience import Channel  # noqa: TC001 - pydantic reads it at run time
+from liveramp_provider.core.channels import Channel  # noqa: TC001 - pydantic reads it at run time
 
 if TYPE_CHECKING:
     from liveramp_provider.core.audience import Audience

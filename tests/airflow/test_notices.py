@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveramp_provider.core.audience import EmailChannel, SlackChannel, WebhookChannel
+from liveramp_provider.core.channels import EmailChannel, SlackChannel, WebhookChannel
 from liveramp_provider.core.ledger import Health, Ledger, State
 from liveramp_provider.notifications.channels import async_send, send
 from liveramp_provider.notifications.late import LateNotifier

@@ -11,17 +11,19 @@ from markdown_it import MarkdownIt
 
 from liveramp_provider.core.audience import (
     Audience,
-    EmailChannel,
     FilesSource,
     Membership,
     PiiFile,
     Schedule,
     SegmentColumn,
-    SlackChannel,
     TraitColumn,
-    WebhookChannel,
 )
 from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.channels import (
+    EmailChannel,
+    SlackChannel,
+    WebhookChannel,
+)
 from liveramp_provider.dag import audience_dag
 from liveramp_provider.dag_docs import (
     audience_doc,

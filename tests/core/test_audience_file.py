@@ -13,18 +13,20 @@ import yaml
 
 from liveramp_provider.core.audience import (
     Audience,
-    EmailChannel,
     FilesSource,
     Hash,
     Identifier,
     IdentifierColumn,
     SegmentColumn,
-    SlackChannel,
     SqlSource,
     Trait,
-    WebhookChannel,
 )
 from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.channels import (
+    EmailChannel,
+    SlackChannel,
+    WebhookChannel,
+)
 from liveramp_provider.core.errors import AudienceFileError, Fault
 
 EXAMPLE = Path(__file__).parents[2] / "dags" / "audiences" / "high_value_customers.yaml"
@@ -153,6 +155,19 @@ def test_a_bucket(tmp_path: Path) -> None:
     (encrypted,) = load(tmp_path, ("path: /uploads/vip", key)).destinations
     assert (sftp.on_s3, bucket.on_s3, bucket.path, bucket.kms_key_id) == (False, True, "s3://acme.drop/in/vip", "")
     assert encrypted.kms_key_id == "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab"
+
+
+def test_a_direct_upload(tmp_path: Path) -> None:
+    """Files are renamed unless the file says otherwise; what to do in doubt may be said, too."""
+    (usual,) = load(tmp_path).destinations
+    (direct,) = load(tmp_path, ("path: /uploads/vip", "path: /uploads/vip\n    upload: direct")).destinations
+    written = "path: /uploads/vip\n    upload: direct\n    on_doubt: resend"
+    (again,) = load(tmp_path, ("path: /uploads/vip", written)).destinations
+    assert [(way.upload, way.on_doubt) for way in (usual, direct, again)] == [
+        ("rename", "stop"),
+        ("direct", "stop"),
+        ("direct", "resend"),
+    ]
 
 
 def test_who_is_told_when(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ MEANING = {
     "no kind in a file name", "braces in a file name", "open brace in a file name", "a hidden file name",
     "no key file", "a folder for a key file",  # the disk
     "deadline after the next run",
+    "a direct upload to S3", "a direct upload of what half of can be read", "a doubt that cannot be",
     "opt-outs of unknown age", "the audience as its own opt-outs", "S3 without a connection", "no bucket",
     "a connection for this machine", "a day in an event log's path", "the audience as a trait",
     "no prefix in a bucket", "a bucket's name with capitals", "a prefix that climbs", "a KMS key for SFTP",

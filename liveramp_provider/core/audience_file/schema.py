@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from liveramp_provider.core.audience import Compression, Hash, Identifier, Region, UpdateMethod
+from liveramp_provider.core.audience import Compression, Hash, Identifier, OnDoubt, Region, UpdateMethod, Upload
 from liveramp_provider.core.audience_file.schema_base import Spec
 from liveramp_provider.core.audience_file.schema_choices import Choice, Kind, at_least_one_of
 from liveramp_provider.core.audience_file.schema_sources import (
@@ -236,6 +236,16 @@ class LiveRampSpec(Spec):
         default=None,
         description="KMS key that encrypts on S3; without it, the bucket decides.",
         examples=["alias/liveramp-drop"],
+    )
+    upload: Upload = Field(
+        default="rename",
+        description="How a file gets its name by SFTP: by a rename, or, where LiveRamp allows none, directly.",
+        examples=["rename"],
+    )
+    on_doubt: OnDoubt | None = Field(
+        default=None,
+        description="With upload: direct, when a file may have arrived: stop for a person (default), or resend it.",
+        examples=["stop"],
     )
     update_method: UpdateMethod = Field(
         default="incremental", description="What LiveRamp was told for this audience.", examples=["incremental"]

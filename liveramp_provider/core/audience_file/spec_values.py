@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING
 from liveramp_provider.core.audience import (
     Audience,
     Destination,
-    EmailChannel,
     Encryption,
     Schedule,
-    SlackChannel,
     Suppression,
-    WebhookChannel,
 )
 from liveramp_provider.core.audience_file.findings import dotted
 from liveramp_provider.core.audience_file.spec_sources import SourceValues, duration, placeholders_in
+from liveramp_provider.core.channels import (
+    EmailChannel,
+    SlackChannel,
+    WebhookChannel,
+)
 from liveramp_provider.core.destinations import liveramp_files
 from liveramp_provider.core.naming import MAX_NAME_CHARS, PLACEHOLDERS
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import Channel, DeviceFile, PiiFile
+    from liveramp_provider.core.audience import DeviceFile, PiiFile
     from liveramp_provider.core.audience_file.findings import Findings, Location
     from liveramp_provider.core.audience_file.schema import (
         AudienceSpec,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         EncryptionSpec,
         LiveRampSpec,
     )
+    from liveramp_provider.core.channels import Channel
 
 _ONE_DAY = timedelta(days=1)
 _TRAIT_NAMES = (("traits", "select"), ("traits", "computed"))
@@ -92,6 +95,7 @@ class _Values:
         self._check_filename(spec, (*where, "filename"))
         if spec.kms_key_id is not None and not spec.path.startswith("s3://"):
             self._findings.fault((*where, "kms_key_id"), "is for a path that begins with s3://", "Leave it out.")
+        self._check_upload(spec, where)
         if spec.encryption is None:
             self._findings.warn(where, "files are not encrypted; anyone who gets one can read it")
         return Destination(
@@ -107,7 +111,21 @@ class _Values:
             files=self._files(spec, where, set(traits)),
             min_members=spec.guards.min_members,
             kms_key_id=spec.kms_key_id or "",
+            upload=spec.upload,
+            on_doubt=spec.on_doubt or "stop",
         )
+
+    def _check_upload(self, spec: LiveRampSpec, where: Location) -> None:
+        if spec.upload == "direct" and spec.path.startswith("s3://"):
+            self._findings.fault((*where, "upload"), "is for SFTP; S3 creates objects whole", "Leave it out.")
+        if spec.upload == "direct" and spec.encryption is None and spec.compression == "none":
+            self._findings.fault(
+                (*where, "upload"),
+                "may show LiveRamp half a file, which would be read as a whole one",
+                "Add encryption, or compression: gzip.",
+            )
+        if spec.on_doubt is not None and spec.upload != "direct":
+            self._findings.fault((*where, "on_doubt"), "is for upload: direct", "Leave it out.")
 
     def _encryption(self, spec: EncryptionSpec, where: Location) -> Encryption:
         public_key = self._path.parent / spec.public_key

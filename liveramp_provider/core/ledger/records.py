@@ -22,6 +22,9 @@ class State(StrEnum):
     By SFTP: SEALED → UPLOADING (a temporary name) → VERIFIED → INTENT (to rename) → COMMITTED; IN_DOUBT when nobody can
     know. INTENT goes back to VERIFIED when the server plainly refuses the rename.
 
+    By SFTP without a rename: SEALED → WRITING (under the final name) → CLOSING → COMMITTED. WRITING goes back to SEALED
+    when what was written is removed again, before it was closed; VERIFIED, when an upload is given up for this way.
+
     To S3: SEALED → INTENT (to create the object) → COMMITTED, a large file by way of UPLOADING (parts that are no
     object yet). INTENT goes back to SEALED when S3 plainly refuses.
 
@@ -32,6 +35,8 @@ class State(StrEnum):
     UPLOADING = "uploading"
     VERIFIED = "verified"
     INTENT = "intent"
+    WRITING = "writing"
+    CLOSING = "closing"
     COMMITTED = "committed"
     IN_DOUBT = "in_doubt"
 
@@ -44,10 +49,12 @@ class State(StrEnum):
 
 
 _FOLLOWING = {
-    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT},
-    State.UPLOADING: {State.UPLOADING, State.VERIFIED, State.INTENT},
-    State.VERIFIED: {State.VERIFIED, State.INTENT},
+    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT, State.WRITING},
+    State.UPLOADING: {State.UPLOADING, State.VERIFIED, State.INTENT, State.WRITING},
+    State.VERIFIED: {State.VERIFIED, State.INTENT, State.SEALED},
     State.INTENT: {State.INTENT, State.VERIFIED, State.SEALED, State.COMMITTED, State.IN_DOUBT},
+    State.WRITING: {State.WRITING, State.CLOSING, State.SEALED, State.COMMITTED, State.IN_DOUBT},
+    State.CLOSING: {State.CLOSING, State.WRITING, State.COMMITTED, State.IN_DOUBT},
     State.COMMITTED: set[State](),
     State.IN_DOUBT: set[State](),
 }
