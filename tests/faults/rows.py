@@ -46,21 +46,31 @@ ROWS = (
     Row(
         number=2,
         fault="the line is cut at byte 1, around every block, half-way, at the last byte",
-        promise="exactly once",
+        promise="exactly once; D, E: or in doubt",
     ),
-    Row(number=3, fault="the server says nothing: on open, write, close, rename", promise="exactly once"),
-    Row(number=4, fault="1 kB a second", promise="stopped by the deadline"),
-    Row(number=5, fault="one write fails, any of them", promise="exactly once"),
-    Row(number=6, fault="no room at the receiver", promise="exactly once when there is, else stopped"),
+    Row(
+        number=3,
+        fault="the server says nothing: on open, write, close, rename",
+        promise="exactly once; D, E: or in doubt",
+    ),
+    Row(number=4, fault="1 kB a second", promise="stopped by the deadline; D, E: or in doubt"),
+    Row(number=5, fault="one write fails, any of them", promise="exactly once; D, E: or in doubt"),
+    Row(
+        number=6, fault="no room at the receiver", promise="exactly once when there is, else stopped; D, E: or in doubt"
+    ),
     Row(
         number=7,
         fault="the server acknowledges more than it keeps",
-        promise="exactly once when it keeps all, else stopped",
+        promise="exactly once when it keeps all, else stopped; D, E: or in doubt",
     ),
-    Row(number=8, fault="the close fails", promise="exactly once when it does not any more, else stopped"),
-    Row(number=9, fault="the answer to the close is lost", promise="exactly once"),
     Row(
-        number=10, fault="the rename is refused, or fails", promise="exactly once when it is not any more, else stopped"
+        number=8, fault="the close fails", promise="exactly once when it closes again, else stopped; D, E: or in doubt"
+    ),
+    Row(number=9, fault="the answer to the close is lost", promise="exactly once; D, E: or in doubt"),
+    Row(
+        number=10,
+        fault="the rename is refused, or fails",
+        promise="exactly once when it is allowed again, else stopped",
     ),
     Row(number=11, fault="the line is cut before or after the rename", promise="exactly once"),
     Row(
@@ -127,10 +137,10 @@ ROWS = (
     Row(
         number=29,
         fault="kill -9 at every step of deliver",
-        promise="exactly once",
+        promise="exactly once; D, E: or in doubt",
         tests=(f"{_SCRATCH}test_a_killed_stage_leaves_nothing_for_long",),
     ),
-    Row(number=30, fault="kill -9, and kill -9 again while it recovers", promise="exactly once"),
+    Row(number=30, fault="kill -9, and kill -9 again while it recovers", promise="exactly once; D, E: or in doubt"),
     Row(
         number=31,
         fault="SIGTERM, Airflow's timeout, eviction",
@@ -140,13 +150,13 @@ ROWS = (
     Row(
         number=32,
         fault="a worker sleeps at any step, is taken over, and wakes up",
-        promise="exactly once",
+        promise="exactly once; D, E: or in doubt",
         tests=(f"{_DELIVER}test_old_holder_resumes_beside_the_new_one", f"{_TAKEOVER}test_old_holder_resumes"),
     ),
     Row(
         number=33,
         fault="2 to 16 workers at once, of one run and of several",
-        promise="exactly once",
+        promise="exactly once; D, E: or in doubt",
         tests=(f"{_POSTGRES}test_workers_at_once", f"{_POSTGRES}test_processes_at_once"),
     ),
     Row(

@@ -88,9 +88,12 @@ class Server:
 
 
 @contextmanager
-def receive(home: Path, *, pickup: Pickup) -> Iterator[Server]:
-    """A server of that kind; where nothing can be renamed, the audience file says so."""
-    with small_writes(), FaultySftp(home, pickup=pickup) as sftp:
+def receive(home: Path, *, pickup: Pickup, **options: Any) -> Iterator[Server]:
+    """A server of that kind; where nothing can be renamed, the audience file says so.
+
+    :param options: Of :func:`asyncssh.listen`.
+    """
+    with small_writes(), FaultySftp(home, pickup=pickup, **options) as sftp:
         yield Server(sftp, home, pickup, {"upload": "direct"} if pickup in DIRECT else {})
 
 
@@ -261,6 +264,19 @@ def looking(pickup: Pickup) -> Iterator[Case]:
     yield case(pickup, 20, "an upload lies there from a dead try", ONCE, inject=leave_an_upload)
 
 
+def lines(pickup: Pickup) -> Iterator[Case]:
+    """Rows 17 and 18: lines on which nothing goes wrong, and little goes at a time."""
+    kinds: dict[str, tuple[int, dict[str, int]]] = {
+        "new keys every 16 KiB": (17, {"rekey_bytes": 16 * 1024}),
+        "packets of 4 KiB": (18, {"max_pktsize": 4 * 1024}),
+        "a window of 8 KiB": (18, {"window": 8 * 1024}),
+    }
+    promise = ONCE if pickup in RENAMING else ONCE_OR_DOUBT
+    for name, (row, options) in kinds.items():
+        usual = case(pickup, row, name, promise)
+        yield replace(usual, receive=partial(receive, pickup=pickup, **options))
+
+
 def looked(scene: Scene) -> str:
     """Whether the final name was ever looked at."""
     times = server_of(scene).sftp.calls[LOOKED]
@@ -282,5 +298,5 @@ def leave_an_upload(scene: Scene) -> None:
 def cases() -> Iterator[Case]:
     """Every case of these rows."""
     for pickup in Pickup:
-        for group in (connecting, writing, stalling, renaming, looking):
+        for group in (connecting, writing, stalling, renaming, looking, lines):
             yield from group(pickup)
