@@ -2,6 +2,7 @@
 # make up    – Airflow's UI with LiveRamp in a box beside it, until Ctrl-C
 # make test  – install what the tests need, then lint, types, import contracts and all tests
 # make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB
+# make faults – the table of docs/reliability.md; half an hour
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PORT   ?= 8080
 BIN := .venv/bin
 UV  := .uv/bin/uv
 
-.PHONY: demo up test slow bench check lock screenshots clean packages gpg
+.PHONY: demo up test slow faults bench check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
@@ -25,6 +26,9 @@ test: packages .venv/installed check
 slow: ALSO := swift-account swift-container swift-object swift-proxy
 slow: packages .venv/installed
 	$(BIN)/pytest tests/slow
+
+faults: packages .venv/installed
+	$(BIN)/python -m tests.faults
 
 bench: packages .venv/installed
 	$(BIN)/python -m benchmarks.read_postgres
