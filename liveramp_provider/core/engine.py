@@ -31,8 +31,8 @@ class EngineSettings:
     threads: int = 2
 
 
-# What DuckDB does not count (its allocator's reserve, rows on their way into a file) is a third of what it counts.
-_COUNTED_SHARE = 0.75
+# What DuckDB does not count (its allocator's reserve, rows on their way into a file) may be as much as what it counts.
+_COUNTED_SHARE = 0.5
 
 
 def _counted(memory_limit: str) -> str:
@@ -82,13 +82,13 @@ def open_engine(settings: EngineSettings, scratch: Path) -> Iterator[Backend]:
         connection.disconnect()
 
 
-# Each thread holds a row group until it is full, and a reader takes one at a time; DuckDB's own size is 122,880 rows.
-_ROW_GROUP = 24_576
+#: Each thread holds a row group until it is full, and a reader takes one at a time; DuckDB's own size is 122,880 rows.
+ROW_GROUP_ROWS = 24_576
 
 
 def write_parquet(engine: Backend, rows: Table, path: Path) -> None:
     """Write `rows`, in their order, to the Parquet file `path`, in little memory now and when it is read."""
-    engine.to_parquet(rows, path, row_group_size=_ROW_GROUP)
+    engine.to_parquet(rows, path, row_group_size=ROW_GROUP_ROWS)
 
 
 def _told_without_values(error: Exception, settings: EngineSettings) -> LiveRampError:

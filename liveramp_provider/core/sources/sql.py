@@ -124,13 +124,15 @@ def _write(tables: Iterator[pa.Table], schema: pa.Schema, target: Path) -> None:
     try:
         for table in tables:
             writer = writer or pq.ParquetWriter(target, table.schema)
-            writer.write_table(table)
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             count(table.num_rows)
         if writer is None:
             pq.write_table(schema.empty_table(), target)
     finally:
         if writer is not None:
             writer.close()
+        # What Arrow keeps for more batches is the engine's to use now.
+        pa.default_memory_pool().release_unused()
 
 
 def _translated(error: sa.exc.SQLAlchemyError, place: str, *, answered: bool) -> SourceError | SourceUnavailableError:
