@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from liveramp_provider.core.engine import ROW_GROUP_ROWS
 from liveramp_provider.core.progress import count
 from liveramp_provider.core.sources.cells import tables_of
 from liveramp_provider.core.sources.columns import check_columns
