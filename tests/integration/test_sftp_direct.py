@@ -274,6 +274,24 @@ def test_begun_by_rename_ends_by_rename(delivering: Delivering, sftp: FaultySftp
     assert (sftp.taken, sftp.calls["open"]) == (WHOLE, 1)
 
 
+@pytest.mark.parametrize("resend", [False, True])
+@pytest.mark.parametrize("way", [[State.WRITING], [State.WRITING, State.CLOSING]], ids=str)
+@pytest.mark.parametrize("there", [None, CONTENT[:-1], CONTENT], ids=["nothing", "torso", "whole"])
+@every(Pickup.A)
+def test_recovery(
+    there: bytes | None, way: list[State], resend: bool, delivering: Delivering, sftp: FaultySftp
+) -> None:
+    """After a worker was killed, what is there whole has arrived; else: a doubt, or sent again where asked."""
+    delivering.claim(*way)
+    if there is not None:
+        (sftp.drop / NAME).write_bytes(there)
+    delivering.transport = direct(sftp, resend=resend)
+    known = "E5" if resend else "DeliveryInDoubtError"
+    assert outcome(delivering) == ("S" if there == CONTENT else known)
+    left = {} if there is None else {NAME: there}
+    assert listing(sftp.drop) == (left if known != "E5" else {NAME: CONTENT})
+
+
 @pytest.mark.parametrize("way", [[], [State.WRITING], [State.WRITING, State.CLOSING]], ids=str)
 def test_old_holder_resumes(way: list[State], delivering: Delivering, sftp: FaultySftp) -> None:
     """An old holder that goes on after another has taken over writes nothing and removes nothing."""
