@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ from liveramp_provider.core.errors import (
 )
 from liveramp_provider.core.ledger import Outcome, State, resolve
 from liveramp_provider.testing.sftp import Fault, FaultySftp, Pickup
-from tests.deliveries import NAME, QUICK, Delivering, listing, sealed_file, way_to
-from tests.servers import OpenSshServer
+from tests.deliveries import NAME, QUICK, Delivering, PausedFile, listing, sealed_file, way_to
+from tests.servers import OpenSshServer, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,6 +238,7 @@ def test_refused_rename_names_the_way_out(delivering: Delivering, sftp: FaultySf
     assert (sftp.taken, sftp.leftovers) == (WHOLE, ())
 
 
+@D_AND_E
 def test_refused_rename_and_a_new_file(delivering: Delivering, sftp: FaultySftp) -> None:
     """A file built anew after its upload could not be renamed is recorded as what it is, and sent."""
     chosen, delivering.transport = delivering.transport, way_to(sftp)
@@ -245,6 +247,7 @@ def test_refused_rename_and_a_new_file(delivering: Delivering, sftp: FaultySftp)
     delivering.transport = chosen
     delivering.file = sealed_file(delivering.file.path.with_name("rebuilt"), b"rebuilt")
     assert outcome(delivering) == "E5"
+    sftp.poll()
     assert (sftp.taken, delivering.recorded().sha256) == (((NAME, b"rebuilt"),), delivering.file.sha256)
 
 
@@ -271,6 +274,24 @@ def test_begun_by_rename_ends_by_rename(delivering: Delivering, sftp: FaultySftp
     assert (sftp.taken, sftp.calls["open"]) == (WHOLE, 1)
 
 
+@pytest.mark.parametrize("resend", [False, True])
+@pytest.mark.parametrize("way", [[State.WRITING], [State.WRITING, State.CLOSING]], ids=str)
+@pytest.mark.parametrize("there", [None, CONTENT[:-1], CONTENT], ids=["nothing", "torso", "whole"])
+@every(Pickup.A)
+def test_recovery(
+    there: bytes | None, way: list[State], resend: bool, delivering: Delivering, sftp: FaultySftp
+) -> None:
+    """After a worker was killed, what is there whole has arrived; else: a doubt, or sent again where asked."""
+    delivering.claim(*way)
+    if there is not None:
+        (sftp.drop / NAME).write_bytes(there)
+    delivering.transport = direct(sftp, resend=resend)
+    known = "E5" if resend else "DeliveryInDoubtError"
+    assert outcome(delivering) == ("S" if there == CONTENT else known)
+    left = {} if there is None else {NAME: there}
+    assert listing(sftp.drop) == (left if known != "E5" else {NAME: CONTENT})
+
+
 @pytest.mark.parametrize("way", [[], [State.WRITING], [State.WRITING, State.CLOSING]], ids=str)
 def test_old_holder_resumes(way: list[State], delivering: Delivering, sftp: FaultySftp) -> None:
     """An old holder that goes on after another has taken over writes nothing and removes nothing."""
@@ -281,6 +302,36 @@ def test_old_holder_resumes(way: list[State], delivering: Delivering, sftp: Faul
         delivering.transport.send(delivering.file.path, old)
     assert with_it == ("DeliveryInDoubtError" if way else "E5")
     assert (sftp.calls["open"], sftp.calls["remove"], sftp.taken) == before
+
+
+@every(Pickup.A)
+def test_old_holder_removes_nothing(delivering: Delivering, sftp: FaultySftp, tmp_path: Path) -> None:
+    """An old holder whose write fails after another has delivered leaves alone what lies under the name by now."""
+    delivering.transport = direct(sftp, resend=True)
+    old = delivering.claim()
+    with ThreadPoolExecutor() as pool, PausedFile(tmp_path / "held", CONTENT) as held:
+        first = pool.submit(delivering.transport.send, held.path, old)
+        wait_until(lambda: (sftp.drop / NAME).exists(), "the old holder to begin")
+        assert delivering.deliver().evidence == "E5"
+        sftp.misbehave(Fault.FAIL_WRITE, at=1)
+        held.flow()
+        with pytest.raises(RemoteFullError):
+            first.result()
+    assert listing(sftp.drop) == {NAME: CONTENT}
+    assert delivering.recorded().state is State.COMMITTED
+
+
+@every(Pickup.B)
+def test_refused_after_a_rename_that_was_not(delivering: Delivering, sftp: FaultySftp) -> None:
+    """An upload that is still there was not renamed by the try whose answer was lost: it may be given up for direct."""
+    chosen, delivering.transport = delivering.transport, way_to(sftp)
+    for fault, error in ((Fault.DROP_BEFORE_RENAME, TransportError), (Fault.RENAME_REFUSED, RemoteFolderError)):
+        sftp.misbehave(fault)
+        with pytest.raises(error):
+            delivering.deliver()
+    delivering.transport = chosen
+    assert delivering.deliver().evidence == "E5"
+    assert (sftp.taken, sftp.leftovers) == (WHOLE, ())
 
 
 @pytest.mark.parametrize("options", [("-P", "rename,posix-rename"), ("-P", "rename,posix-rename,stat,lstat,fstat")])

@@ -104,17 +104,28 @@ def test_the_final_name_is_not_asked_for(sftp: FaultySftp, delivering: Deliverin
     once(sftp, delivering)
 
 
+def test_refusal_after_a_lost_answer(sftp: FaultySftp, delivering: Delivering) -> None:
+    """A rename that was done and is refused when it is asked for again was done all the same."""
+    sftp.misbehave(Fault.DROP_AFTER_RENAME)
+    with pytest.raises(TransportError):
+        delivering.deliver()
+    sftp.misbehave(Fault.RENAME_REFUSED)
+    assert until_it_works(delivering) == ["RemoteFolderError", "E3"]
+    once(sftp, delivering)
+
+
 STALLS = (Fault.STALL_OPEN, Fault.STALL_WRITE, Fault.STALL_CLOSE, Fault.STALL_RENAME, Fault.STALL_AFTER_RENAME)
 
 
 @every(*RENAMING)
 @pytest.mark.parametrize("fault", STALLS, ids=lambda fault: fault.name)
-def test_silence(fault: Fault, sftp: FaultySftp, delivering: Delivering) -> None:
-    """A server that falls silent while its line is alive is given up; the next try delivers, once."""
+def test_silence(fault: Fault, sftp: FaultySftp, delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that falls silent while its line is alive is given up, and waited for once; the next try delivers."""
     delivering.transport = replace(way_to(sftp), deadlines=QUICK)
     sftp.misbehave(fault, at=100_000)
     with pytest.raises(TransportError, match=re.escape(f"{sftp.host}:{sftp.port} said nothing for 1 seconds")):
         delivering.deliver()
+    assert "could not be removed: TransportError" not in caplog.text  # would be a second wait
     delivering.transport = way_to(sftp)
     delivering.deliver()
     once(sftp, delivering)
