@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -45,11 +46,21 @@ class OpenSshServer:
 
     host = "127.0.0.1"
 
-    def __init__(self, home: Path, *, sftp_options: Sequence[str] = (), host_key_type: str = "ssh-ed25519") -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        sftp_options: Sequence[str] = (),
+        host_key_type: str = "ssh-ed25519",
+        config: Sequence[str] = (),
+        largest_file_bytes: int = resource.RLIM_INFINITY,
+    ) -> None:
         """Write keys and configuration; the server does not run yet.
 
         :param home: Folder for everything of the server; made when missing.
         :param sftp_options: Options of ``sftp-server``, such as ``-P rename`` (refuse it) or ``-R`` (read only).
+        :param config: Further lines of ``sshd_config``.
+        :param largest_file_bytes: Beyond it, writing fails as it does on a full disk.
         """
         self.username = getpass.getuser()
         self.root = home / "files"
@@ -61,9 +72,10 @@ class OpenSshServer:
         self._home = home
         self._log = home / "sshd.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._largest_file_bytes = largest_file_bytes
         _private(home / "host_key", host_key.export_private_key())
         _private(home / "authorized_keys", key.export_public_key())
-        _private(home / "sshd_config", "\n".join(self._config(sftp_options)).encode())
+        _private(home / "sshd_config", "\n".join([*self._config(sftp_options), *config, ""]).encode())
 
     def __enter__(self) -> Self:
         self.start()
@@ -80,7 +92,9 @@ class OpenSshServer:
         ready = self.log.count("Server listening")
         command = [_SSHD, "-D", "-e", "-f", self._home / "sshd_config"]
         with self._log.open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._limit_files
+            )
         self._process = process
         wait_until(lambda: self.log.count("Server listening") > ready or process.poll() is not None, "sshd to listen")
         if process.poll() is not None:
@@ -114,6 +128,11 @@ class OpenSshServer:
             }
         )
 
+    def _limit_files(self) -> None:
+        if self._largest_file_bytes != resource.RLIM_INFINITY:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self._largest_file_bytes, self._largest_file_bytes))
+
     def _config(self, sftp_options: Sequence[str]) -> list[str]:
         return [
             f"ListenAddress {self.host}",
@@ -129,7 +148,6 @@ class OpenSshServer:
             "StrictModes no",
             "MaxStartups 100",
             "LogLevel DEBUG",
-            "",
         ]
 
 

@@ -43,7 +43,11 @@ def test_the_path_decides_on_the_way(connect: Callable[..., None], monkeypatch: 
     bucket = transport_to(destination(FOLDER, conn_id=CONN_ID, kms_key_id="alias/drop"))
     assert isinstance(bucket, S3Transport)
     assert bucket.kms_key_id == "alias/drop"
-    assert isinstance(transport_to(destination("/uploads/vip")), SftpTransport)
+    usual = transport_to(destination("/uploads/vip"))
+    direct = transport_to(destination("/uploads/vip", upload="direct", on_doubt="resend"))
+    assert isinstance(usual, SftpTransport)
+    assert isinstance(direct, SftpTransport)
+    assert (usual.direct, usual.resend, direct.direct, direct.resend) == (False, False, True, True)
 
 
 def test_aws(connect: Callable[..., None]) -> None:

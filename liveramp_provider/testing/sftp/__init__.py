@@ -60,7 +60,7 @@ class FaultySftp:
         self._root = private_folder(home / "files")
         #: The same folder as a path of this machine.
         self.drop = private_folder(self._root / self.folder.lstrip("/"))
-        self._pickup = pickup
+        self.pickup = pickup
         self._options = options
         self._receiver = Receiver(self.drop, pickup)
         self._faults = Faults()
@@ -138,7 +138,7 @@ class FaultySftp:
     def poll(self) -> None:
         """Let the receiver have its turn, once every client has gone: one that looks from time to time looks now."""
         self.settle()
-        if self._pickup is Pickup.A:
+        if self.pickup is Pickup.A:
             self._receiver.look()
 
     def connection_json(self) -> str:
@@ -187,7 +187,7 @@ class FaultySftp:
             FaultyFolder,
             root=self._root,
             receiver=self._receiver,
-            pickup=self._pickup,
+            pickup=self.pickup,
             faults=self._faults,
             calls=self._calls,
             open_connections=self._connections,
