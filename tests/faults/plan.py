@@ -17,6 +17,12 @@ def every_case() -> list[Case]:
     return sorted(chain(every_cheap_case(), process_cases.cases()), key=lambda case: case.row)
 
 
+def cases_of(rows: frozenset[int]) -> list[Case]:
+    """Those of some rows; children are started only where one of them needs any."""
+    cases = every_case() if rows & process_cases.ROWS else every_cheap_case()
+    return [case for case in cases if case.row in rows]
+
+
 def every_cheap_case() -> list[Case]:
     """Those that need no other process, in the order of their rows."""
     cases = chain(sftp_cases.cases(), s3_cases.cases(), own_cases.cases())
