@@ -101,9 +101,12 @@ def _where(ways: list[str]) -> str:
     return ", ".join([*([f"SFTP {', '.join(sftp)}"] if sftp else []), *others])
 
 
-def table(seen: Sequence[Seen]) -> tuple[list[str], list[str]]:
-    """The table's lines, and what broke a promise."""
-    lines = [line_of(row, seen) for row in ROWS]
+def table(seen: Sequence[Seen], numbers: frozenset[int] = frozenset()) -> tuple[list[str], list[str]]:
+    """The table's lines, and what broke a promise.
+
+    :param numbers: Only these rows; none: all.
+    """
+    lines = [line_of(row, seen) for row in ROWS if not numbers or row.number in numbers]
     counts = Counter(one.outcome for one in seen)
     traces = [f"{one.case}: {trace}" for one in seen for trace in one.traces]
     total = "; ".join(f"{count:,}× {outcome}" for outcome, count in sorted(counts.items()))
