@@ -341,6 +341,7 @@ class Destination:
     :param filename: Template without extension; ``{org} {audience} {kind} {date} {upload_date}``.
     :param encryption: ``None`` sends files that anyone on the way can read.
     :param min_members: Fewer unique members than this and a file is not sent.
+    :param max_shrink_percent: How many members fewer than the day before a file may have; ``None``: any number.
     :param kms_key_id: The key that encrypts on S3; empty: what the bucket says.
     """
 
@@ -355,6 +356,7 @@ class Destination:
     encryption: Encryption | None
     files: tuple[PiiFile | DeviceFile, ...]
     min_members: int
+    max_shrink_percent: int | None
     kms_key_id: str = ""
 
     @property

@@ -26,6 +26,7 @@ PLAIN = Destination(
     encryption=None,
     files=(),
     min_members=25,
+    max_shrink_percent=50,
 )
 DAY = date(2020, 3, 31)
 

@@ -36,11 +36,12 @@ from liveramp_provider.core.audience_file.schema_types import (
     Organisation,
     RemoteFolder,
     SegmentValue,
+    Shrink,
     TimeZone,
     TraitName,
     switch,
 )
-from liveramp_provider.core.destinations.liveramp import MIN_MEMBERS
+from liveramp_provider.core.destinations.liveramp import MAX_SHRINK_PERCENT, MIN_MEMBERS
 
 _COLUMNS = {"CCID": {"from": "member_id"}, "EMAIL1": {"from": "email"}, "HIGH_VALUE": {"segment": "1"}}
 _ENCRYPTION = {"recipient": "86C66858DDC8AC1151F86A1AC0FADA3667413471", "public_key": "keys/liveramp.asc"}
@@ -215,6 +216,11 @@ class GuardsSpec(Spec):
         default=MIN_MEMBERS,
         description="Fewest unique members of a file; LiveRamp takes none below 25.",
         examples=[MIN_MEMBERS],
+    )
+    max_shrink: Shrink = Field(
+        default=f"{MAX_SHRINK_PERCENT}%",
+        description="By how much a file may have fewer members than that of the day before; off: by any number.",
+        examples=[f"{MAX_SHRINK_PERCENT}%"],
     )
 
 

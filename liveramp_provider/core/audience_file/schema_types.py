@@ -159,6 +159,11 @@ Filename = Annotated[
 Fingerprint = Annotated[str, _like(r"^[0-9A-Fa-f]{40}$", "the full fingerprint: 40 hexadecimal digits without spaces")]
 SegmentValue = Annotated[OneLine, BeforeValidator(_text, json_schema_input_type=OneLine | int)]
 Duration = Annotated[str, _like(r"^[1-9][0-9]{0,3}[mh]$", "minutes or hours, such as 90m or 6h")]
+Shrink = Annotated[
+    str,
+    _like(r"^([1-9]?[0-9]%|off)$", "a share from 0% to 99%, such as 50%, or off"),
+    BeforeValidator(_text),
+]
 EmailAddress = Annotated[str, _like(r"^[^\s@{}<>,;]{1,64}@[^\s@{}<>,;]{1,255}$", "an e-mail address")]
 Cron = Annotated[
     str,

@@ -106,6 +106,7 @@ class _Values:
             encryption=self._encryption(spec.encryption, (*where, "encryption")) if spec.encryption else None,
             files=self._files(spec, where, set(traits)),
             min_members=spec.guards.min_members,
+            max_shrink_percent=_percent(spec.guards.max_shrink),
             kms_key_id=spec.kms_key_id or "",
         )
 
@@ -196,6 +197,10 @@ class _Values:
                     "Choose another path, org or filename.",
                 )
             targets.setdefault(target, f"{dotted(('destinations', index))}")
+
+
+def _percent(share: str) -> int | None:
+    return None if share == "off" else int(share.removesuffix("%"))
 
 
 def _channel(spec: ChannelSpec) -> Channel | None:
