@@ -136,6 +136,7 @@ def test_every_key_reaches_the_value(tmp_path: Path) -> None:
     (destination,) = audience.destinations
     assert (destination.id, destination.conn_id, destination.region) == ("liveramp", "liveramp_default", "us")
     assert (destination.path, destination.org, destination.min_members) == ("/uploads/vip", "3242", 25)
+    assert destination.max_shrink_percent == 50
     assert destination.encryption is not None
     assert destination.encryption.public_key == tmp_path / "liveramp.asc"
     assert destination.encryption.recipient == "86C66858DDC8AC1151F86A1AC0FADA3667413471"
@@ -197,6 +198,14 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert audience.owners == ()
     assert destination.filename == "{org}_{audience}-{kind}_{date}"
     assert (destination.compression, destination.update_method, destination.min_members) == ("gzip", "incremental", 25)
+
+
+@pytest.mark.parametrize(("written", "percent"), [("0%", 0), ("7%", 7), ("99%", 99), ("off", None), ('"50%"', 50)])
+def test_how_far_members_may_fall(written: str, percent: int | None, tmp_path: Path) -> None:
+    """A share in percent, or nothing that holds it back."""
+    audience = load(tmp_path, ("{min_members: 25}", f"{{max_shrink: {written}}}"))
+    destination = audience.destinations[0]
+    assert (destination.max_shrink_percent, destination.min_members) == (percent, 25)
 
 
 def test_short_forms_give_the_usual_files(tmp_path: Path) -> None:
