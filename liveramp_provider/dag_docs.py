@@ -321,7 +321,9 @@ def _how_sent(destination: Destination) -> str:
 
 
 def _encryption(destination: Destination) -> str:
-    return f"PGP to {_code(destination.encryption.recipient)}" if destination.encryption else "not encrypted"
+    if destination.encryption is None:
+        return "not encrypted"
+    return f"PGP to {' or '.join(map(_code, destination.encryption.recipients))}"
 
 
 def _columns(file: DeliveryFile) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 UID = "receiver <receiver@example.com>"
@@ -66,4 +67,6 @@ class KeyOwner:
 
     def close(self) -> None:
         subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "gpg-agent"], check=True)
-        shutil.rmtree(self.home)
+        while self.home.exists():
+            with suppress(FileNotFoundError):  # the agent takes its sockets away as it goes
+                shutil.rmtree(self.home)

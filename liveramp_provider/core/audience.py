@@ -323,11 +323,11 @@ class DeviceFile(DeliveryFile):
 class Encryption:
     """PGP: whose key, pinned by its full fingerprint, and where the public key lies.
 
-    :param recipient: Fingerprint of the primary key, 40 upper-case hex digits.
+    :param recipients: Fingerprints of primary keys, 40 upper-case hex digits; the first that can be used counts.
     :param extension: What encrypted files end in.
     """
 
-    recipient: str
+    recipients: tuple[str, ...]
     public_key: Path
     extension: Literal["gpg", "pgp"]
 

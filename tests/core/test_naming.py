@@ -32,7 +32,7 @@ DAY = date(2020, 3, 31)
 
 
 def encrypted(extension: Literal["gpg", "pgp"]) -> Encryption:
-    return Encryption(recipient="0" * 40, public_key=Path("key.asc"), extension=extension)
+    return Encryption(recipients=("0" * 40,), public_key=Path("key.asc"), extension=extension)
 
 
 @pytest.mark.parametrize(

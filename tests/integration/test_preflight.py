@@ -58,7 +58,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> PgpKeys:
 @pytest.fixture
 def ready(folder: Path, keys: PgpKeys) -> Destination:
     """A destination with nothing wrong."""
-    public = Encryption(recipient=keys.fingerprint, public_key=keys.folder / "public.asc", extension="gpg")
+    public = Encryption(recipients=(keys.fingerprint,), public_key=keys.folder / "public.asc", extension="gpg")
     return destination(folder, encryption=public)
 
 
@@ -82,7 +82,7 @@ def ways(server: OpenSshServer) -> Callable[[Destination], Transport]:
 
 def wrong_recipient(ready: Destination) -> Encryption:
     assert ready.encryption is not None
-    return replace(ready.encryption, recipient="B" * 40)
+    return replace(ready.encryption, recipients=("B" * 40,))
 
 
 def test_ready(ready: Destination, server: OpenSshServer, caplog: pytest.LogCaptureFixture) -> None:

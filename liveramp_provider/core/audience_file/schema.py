@@ -27,13 +27,13 @@ from liveramp_provider.core.audience_file.schema_types import (
     Duration,
     EmailAddress,
     Filename,
-    Fingerprint,
     Header,
     Id,
     KmsKeyId,
     LocalPath,
     OneLine,
     Organisation,
+    Recipients,
     RemoteFolder,
     SegmentValue,
     Shrink,
@@ -197,8 +197,9 @@ class FilesOfDestinationSpec(Spec):
 class EncryptionSpec(Spec):
     """PGP encryption to a pinned key."""
 
-    recipient: Fingerprint = Field(
-        description="Full 40-digit fingerprint of the receiver's primary key.", examples=[_ENCRYPTION["recipient"]]
+    recipient: Recipients = Field(
+        description="Full 40-digit fingerprint of the receiver's primary key; during a rotation, a list of two.",
+        examples=[_ENCRYPTION["recipient"]],
     )
     public_key: LocalPath = Field(
         description="The receiver's public key; a relative path starts at the audience file.",

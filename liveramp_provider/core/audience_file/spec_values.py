@@ -114,7 +114,7 @@ class _Values:
         public_key = self._path.parent / spec.public_key
         if not public_key.is_file():
             self._findings.fault((*where, "public_key"), "there is no such file", "Relative paths start at this file.")
-        return Encryption(recipient=spec.recipient.upper(), public_key=public_key, extension=spec.extension)
+        return Encryption(recipients=spec.recipient, public_key=public_key, extension=spec.extension)
 
     def _files(self, spec: LiveRampSpec, where: Location, traits: set[str]) -> tuple[PiiFile | DeviceFile, ...]:
         if not self._knows_traits():
