@@ -62,6 +62,11 @@ class KeyOwner:
     def edit(self, primary: str, *commands: str) -> None:
         self.gpg("--command-fd", "0", "--edit-key", primary, stdin="\n".join([*commands, "save", ""]).encode())
 
+    def revoke(self, primary: str) -> None:
+        """Revoke a key, with the certificate that was made with it."""
+        certificate = (self.home / "openpgp-revocs.d" / f"{primary}.rev").read_bytes()
+        self.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+
     def public(self, *fingerprints: str) -> bytes:
         return self.gpg("--armor", "--export", *fingerprints)
 

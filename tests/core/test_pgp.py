@@ -200,8 +200,7 @@ def test_key_that_expires(owner: KeyOwner, tmp_path: Path) -> None:
 def test_revoked_key(owner: KeyOwner, tmp_path: Path) -> None:
     """A revoked key is refused, and nothing is encrypted to it."""
     primary, _ = owner.key()
-    certificate = (owner.home / "openpgp-revocs.d" / f"{primary}.rev").read_bytes()
-    owner.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+    owner.revoke(primary)
     encryption = pinned(tmp_path, owner.public(primary), primary)
     with pytest.raises(EncryptionKeyError, match=f"{primary} is revoked"):
         encrypt(io.BytesIO(PLAIN), encryption, target=tmp_path / "sealed", inner_name="x.csv", now=NOW)
