@@ -364,6 +364,21 @@ def test_judged_again_under_the_claim(delivering: Delivering, receiver: Receiver
     delivering.deliver(holder="somebody else")
 
 
+def test_no_refresh_overtakes_another(delivering: Delivering, receiver: Receiver) -> None:
+    """With a refresh, one day waits while another is under way, older or newer; an incremental day goes beside it."""
+    other = of_day(delivering, 21)
+    claim = delivering.ledger.claim(other, folder=receiver.path, holder="other day")
+    contacts = receiver.contacts()
+    with pytest.raises(DeliveryBusyError, match=f"{NAME} waits: 21.csv is being delivered by other day"):
+        delivering.deliver(update_method="full_refresh")
+    assert receiver.contacts() == contacts
+    delivering.deliver(replace(delivering.file, slot="D", name="d.csv"), update_method="full_refresh")
+    claim.release()
+    assert delivering.deliver(update_method="full_refresh", holder="run 2").sent_now
+    claim = delivering.ledger.claim(other, folder=receiver.path, holder="other day")
+    assert delivering.deliver(of_day(delivering, 22), holder="run 3").sent_now
+
+
 def test_a_revision_is_judged_like_the_first(delivering: Delivering, receiver: Receiver) -> None:
     """Its header against the last one's, its members against the day before: not against what it corrects."""
     delivering.deliver(of_day(delivering, 19, members=100))

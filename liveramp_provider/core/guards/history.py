@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.destinations.liveramp import MAX_SHRINK_PERCENT
-from liveramp_provider.core.errors import OutOfOrderError, PermanentError, SchemaDriftError, SuspiciousShrinkError
+from liveramp_provider.core.errors import (
+    DeliveryBusyError,
+    OutOfOrderError,
+    PermanentError,
+    SchemaDriftError,
+    SuspiciousShrinkError,
+)
 from liveramp_provider.core.guards.acceptance import Guard
 from liveramp_provider.core.ledger import State, delivery_id, header_digest
 from liveramp_provider.core.naming import delivered_name
@@ -174,6 +180,24 @@ def refusal(name: str, refused: Iterable[Objection]) -> PermanentError:
         f"{name} was not sent: {reasons}. To send it all the same, trigger the day with accept: [{words}], and the "
         "reason in accept_why."
     )
+
+
+def check_alone(held: Delivery, destination: Destination, *, ledger: Ledger) -> None:
+    """Nothing, unless a refresh could overtake one of another day that is under way.
+
+    Both were judged by what is delivered by now, and of what arrives last the receiver would keep the older day. Of two
+    that have each their claim at least one finds the other.
+
+    :raises DeliveryBusyError: Another day is under way.
+    """
+    if destination.update_method == "incremental":
+        return
+    other = ledger.beside(held)
+    if other is not None:
+        raise DeliveryBusyError(
+            f"{held.name} waits: {other.name} is being delivered by {other.holder}, and with "
+            f"{destination.update_method} what arrives last counts. A task tries it again."
+        )
 
 
 def judge(due: Due, destination: Destination, *, ledger: Ledger, acceptance: Acceptance) -> list[Objection]:

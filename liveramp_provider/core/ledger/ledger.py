@@ -116,6 +116,19 @@ class Ledger:
             row = connection.execute(statement).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
+    def beside(self, held: Delivery) -> Delivery | None:
+        """A delivery of the same file for another day that a worker is at right now."""
+        same = ("destination", "audience", "slot")
+        statement = sa.select(deliveries).where(
+            *(deliveries.c[name] == getattr(held, name) for name in same),
+            deliveries.c.day != held.day,
+            deliveries.c.lease_until > datetime.now(UTC),
+            deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
+        )
+        with self._transaction() as connection:
+            row = connection.execute(statement.limit(1)).mappings().first()
+        return None if row is None else Delivery.of_row(row)
+
     def health(self, audience: str) -> Health:
         """How the audience was doing when last noted."""
         with self._transaction() as connection:

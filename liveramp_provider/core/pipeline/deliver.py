@@ -15,7 +15,7 @@ from liveramp_provider.core.errors import (
     SmallAudienceError,
 )
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
-from liveramp_provider.core.guards.history import Due, judge, past_of, warnings
+from liveramp_provider.core.guards.history import Due, check_alone, judge, past_of, warnings
 from liveramp_provider.core.ledger import State, delivery_id_of
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
@@ -100,6 +100,7 @@ def _judge_again(claim: Claim, destination: Destination, acceptance: Acceptance)
     """Under the claim: another delivery may have been made in between, and a lost seal may have been waited for."""
     due = Due.delivery(claim.delivery)
     try:
+        check_alone(claim.delivery, destination, ledger=claim.ledger)
         accepted = judge(due, destination, ledger=claim.ledger, acceptance=acceptance)
     except LiveRampError:
         claim.release()
