@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gnupg
-
 from liveramp_provider.core.errors import EncryptionError, EncryptionKeyError
+from liveramp_provider.core.gpg import Gpg
+from liveramp_provider.core.pgp_packets import check_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.audience import Encryption
 
-# python-gnupg logs what gpg says, which may name files and user ids.
-logging.getLogger("gnupg").setLevel(logging.CRITICAL)
+log = logging.getLogger(__name__)
 
 _REVOKED, _EXPIRED, _INVALID = "r", "e", "i"
 
@@ -41,75 +40,114 @@ class EncryptionKey:
 
 
 def check_key(encryption: Encryption, *, now: datetime) -> EncryptionKey:
-    """The subkey to encrypt to.
+    """The subkey to encrypt to, of the first pinned key that is in the file and can be used.
 
-    :raises EncryptionKeyError: The file is no key, not the pinned one, or it cannot encrypt at `now`.
-    """
-    with _key_ring() as ring:
-        return _import(ring, encryption, now=now)
-
-
-def encrypt(source: BinaryIO, encryption: Encryption, *, target: Path, inner_name: str, now: datetime) -> EncryptionKey:
-    """Encrypt all of `source` into the file `target`.
-
-    A source that raises leaves a file that decrypts to a torso, so `target` must not have its final name.
-
-    :param inner_name: File name that the receiver finds inside; never the local path.
-    :raises EncryptionKeyError: See :func:`check_key`.
+    :raises EncryptionKeyError: The file is no key, no pinned one, or none of them can encrypt at `now`.
     :raises EncryptionError: gpg failed.
     """
     with _key_ring() as ring:
-        key = _import(ring, encryption, now=now)
+        return _chosen(ring, encryption, now=now)
+
+
+def encrypt(source: BinaryIO, encryption: Encryption, *, target: Path, inner_name: str, now: datetime) -> EncryptionKey:
+    """Encrypt all of `source` into the file `target`, and check what that has become; when it fails, nothing is left.
+
+    :param inner_name: File name that the receiver finds inside; never the local path.
+    :raises EncryptionKeyError: See :func:`check_key`.
+    :raises EncryptionError: gpg failed, or the file is not for that subkey alone.
+    """
+    with _key_ring() as ring:
+        key = _chosen(ring, encryption, now=now)
         try:
-            # Compressed bytes do not shrink again, and gpg's own compression is five times slower than all the rest.
-            result = ring.encrypt_file(
-                source,
-                [f"{key.subkey}!"],
-                armor=False,
-                always_trust=True,
-                output=str(target),
-                extra_args=["--compress-algo", "none", "--set-filename", inner_name],
-            )
-        except BrokenPipeError:
-            raise EncryptionError(f"gpg could not encrypt to {key.subkey} (it stopped half-way).") from None
-    if not result.ok:
-        raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({result.status or 'no status'}).")
+            _run(ring, source, key, target=target, inner_name=inner_name)
+            check_sealed(target, ring=ring, subkey=key.subkey)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
     return key
 
 
+def _run(ring: Gpg, source: BinaryIO, key: EncryptionKey, *, target: Path, inner_name: str) -> None:
+    feed = ring.feed(source)
+    try:
+        result = ring.encrypt_file(
+            feed,
+            [f"{key.subkey}!"],
+            armor=False,
+            always_trust=True,
+            output=str(target),
+            # Compressed bytes do not shrink again, and gpg's own compression is five times slower than all the rest.
+            extra_args=["--compress-algo", "none", "--set-filename", inner_name],
+        )
+    except BrokenPipeError:
+        raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({_ending(ring, 'stopped half-way')}).") from None
+    finally:
+        feed.end()
+    if not result.ok or result.returncode:
+        ending = _ending(ring, result.status or f"exit code {result.returncode}")
+        raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({ending}); no file was sealed.")
+
+
+def _ending(ring: Gpg, words: str) -> str:
+    return f"ended after it was silent for {ring.silence_s:g} s" if ring.went_silent else words
+
+
 @contextmanager
-def _key_ring() -> Iterator[gnupg.GPG]:
+def _key_ring() -> Iterator[Gpg]:
     # A short path: gpg's agent socket lies in it and may have 108 characters at most.
     home = Path(tempfile.mkdtemp(prefix="lr-"))
     try:
-        if shutil.which("gpg") is None:
-            raise EncryptionKeyError("there is no gpg program. Install it: apt-get install gnupg.")
-        yield gnupg.GPG(gnupghome=str(home), options=["--no-autostart", "--no-tty", "--no-auto-check-trustdb"])
+        yield Gpg(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _import(ring: gnupg.GPG, encryption: Encryption, *, now: datetime) -> EncryptionKey:
-    name = encryption.public_key.name
+def _chosen(ring: Gpg, encryption: Encryption, *, now: datetime) -> EncryptionKey:
+    """The first of the pinned keys that can be used, and a word in the log where it is not the first."""
+    name, keys = encryption.public_key.name, _imported(ring, encryption.public_key)
+    pinned = [keys[recipient] for recipient in encryption.recipients if recipient in keys]
+    if not pinned:
+        raise EncryptionKeyError(
+            f"{name} holds {', '.join(sorted(keys))}, but the audience file pins {' or '.join(encryption.recipients)}. "
+            "Compare them with the receiver before you change either."
+        )
+    faults: list[EncryptionKeyError] = []
+    for key in pinned:
+        try:
+            chosen = _usable_subkey(key, name=name, now=now)
+        except EncryptionKeyError as error:
+            faults.append(error)
+            continue
+        for fault in faults:
+            log.warning(f"pgp: {fault} Meanwhile the other pinned key is used, {chosen.primary}.")
+        if chosen.primary != encryption.recipients[0] and not faults:
+            log.info(f"pgp: {name} does not hold {encryption.recipients[0]}; the other pinned key is used")
+        return chosen
+    raise EncryptionKeyError("\n".join(map(str, faults)))
+
+
+def _imported(ring: Gpg, path: Path) -> dict[str, dict[str, Any]]:
     try:
-        found = ring.import_keys(encryption.public_key.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
-        raise EncryptionKeyError(f"{encryption.public_key} cannot be read: {error.strerror}.") from None
+        raise EncryptionKeyError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        found = ring.import_keys(content)
+        keys = {key["fingerprint"]: key for key in ring.list_keys()}
+    except (BrokenPipeError, LookupError, TypeError, ValueError):
+        raise EncryptionError(f"gpg could not read {path.name} ({_ending(ring, 'stopped half-way')}).") from None
+    if ring.went_silent or "IMPORT_RES" not in getattr(found, "stderr", "") or (found.imported and not keys):
+        raise EncryptionError(f"gpg could not read {path.name} ({_ending(ring, f'exit code {found.returncode}')}).")
     if found.sec_read:
         raise EncryptionKeyError(
-            f"{name} holds a secret key, and whoever has that can read every delivery. "
+            f"{path.name} holds a secret key, and whoever has that can read every delivery. "
             "Tell the receiver, and ask for the public key alone."
         )
-    keys = {key["fingerprint"]: key for key in ring.list_keys()}
     if not keys:
-        raise EncryptionKeyError(f"{name} holds no PGP public key. Ask the receiver for it and export it with --armor.")
-    key = keys.get(encryption.recipient)
-    if key is None:
         raise EncryptionKeyError(
-            f"{name} holds {', '.join(sorted(keys))}, but the audience file pins {encryption.recipient}. "
-            "Compare both with the receiver before you change either."
+            f"{path.name} holds no PGP public key. Ask the receiver for it and export it with --armor."
         )
-    return _usable_subkey(key, name=name, now=now)
+    return keys
 
 
 def _usable_subkey(key: dict[str, Any], *, name: str, now: datetime) -> EncryptionKey:

@@ -139,7 +139,7 @@ def _build_file(
         inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
         with step(f"build: writing {name}", total=rows.count) as progress:
             chunks = csv_chunks(name, rows, writer, progress=progress, reader=reader)
-            _write(destination, chunks, path=path, inner=inner)
+            recipient = _write(destination, chunks, path=path, inner=inner)
         with step(f"build: sealing {name}"):
             made = _sealed_file(
                 audience,
@@ -152,6 +152,7 @@ def _build_file(
                 rows=rows,
                 writer=writer,
                 path=path,
+                recipient=recipient,
             )
             sealed = place.seal(reader.scratch, made)
     log.info(
@@ -176,12 +177,12 @@ def _inputs(
         "region": destination.region,
         "file": file,
         "name": name,
-        "recipient": destination.encryption.recipient if destination.encryption else "",
+        "recipient": ",".join(destination.encryption.recipients) if destination.encryption else "",
     }
 
 
-def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> None:
-    """CSV chunks → gzip → gpg → `path`, as the destination asks."""
+def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> str:
+    """CSV chunks → gzip → gpg → `path`, as the destination asks; whom it is encrypted to, empty where it is not."""
     from liveramp_provider.core.csv import ChunkReader, gzipped
     from liveramp_provider.core.pgp import encrypt
 
@@ -191,9 +192,9 @@ def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inn
     if destination.encryption is None:
         with path.open("xb") as file:
             file.writelines(chunks)
-        return
+        return ""
     reader = ChunkReader(chunks)
-    encrypt(
+    key = encrypt(
         io.BufferedReader(reader, 1 << 20),
         destination.encryption,
         target=path,
@@ -202,6 +203,8 @@ def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inn
     )
     if reader.failure is not None:
         raise reader.failure
+    log.info(f"build: {path.name} is encrypted to subkey {key.subkey} of {key.primary}")
+    return key.primary
 
 
 def _sealed_file(
@@ -216,6 +219,7 @@ def _sealed_file(
     rows: Rows,
     writer: CsvWriter,
     path: Path,
+    recipient: str,
 ) -> SealedFile:
     return SealedFile(
         path=path,
@@ -232,7 +236,7 @@ def _sealed_file(
         size_bytes=path.stat().st_size,
         sha256=digest_of(path),
         made_from=profiles.sha256,
-        recipient=destination.encryption.recipient if destination.encryption else "",
+        recipient=recipient,
         waterfall=rows.waterfall,
         blanked=rows.blanked,
         suppression=suppressed.record if suppressed else None,
