@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.errors import AudienceFileError
+from liveramp_provider.core.guards.acceptance import Guard
 from liveramp_provider.core.naming import MAX_REVISION
 from liveramp_provider.core.progress import duration
 from liveramp_provider.dag_docs import audience_doc, fault_doc
@@ -161,6 +162,28 @@ def _params() -> dict[str, Param]:
             maxLength=MAX_WHY_CHARS,
             title="Revision: why",
             description="One line that is kept in the ledger, such as: lost at LiveRamp. No personal data.",
+        ),
+        **_accept_params(),
+    }
+
+
+def _accept_params() -> dict[str, Param]:
+    return {
+        "accept": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": [str(guard) for guard in Guard]},
+            examples=[str(guard) for guard in Guard],
+            values_display={str(guard): f"{guard}: {guard.meaning}" for guard in Guard},
+            title="Accept",
+            description="What is sent although a guard refuses it. Nothing, unless an error of an earlier run says so.",
+        ),
+        "accept_why": Param(
+            None,
+            type=["null", "string"],
+            maxLength=MAX_WHY_CHARS,
+            title="Accept: why",
+            description="One line that is kept in the ledger, such as: agreed with LiveRamp. No personal data.",
         ),
     }
 

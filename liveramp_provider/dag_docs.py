@@ -110,6 +110,8 @@ def preflight_doc(audience: Audience) -> str:
         expect=(
             errors.SnapshotDayError,
             errors.RefreshError,
+            errors.RevisionError,
+            errors.AcceptError,
             errors.SourceError,
             errors.StagingConfigError,
             errors.ConnectionConfigError,
@@ -117,6 +119,8 @@ def preflight_doc(audience: Audience) -> str:
             errors.CredentialsError,
             errors.RemoteFolderError,
             errors.EncryptionKeyError,
+            errors.OutOfOrderError,
+            errors.SchemaDriftError,
             errors.TransportError,
             errors.LedgerError,
         ),
@@ -180,11 +184,15 @@ def deliver_doc(destination: Destination, slot: str) -> str:
     return _task_doc(
         f"Sends the {slot} file by {'S3' if destination.on_s3 else 'SFTP'}, once: to {_code(destination.path)} through "
         f"{_code(destination.conn_id)}, {way}.",
-        f"With fewer than {destination.min_members} unique members it is not sent.",
+        f"With fewer than {destination.min_members} unique members it is not sent, nor where it does not go with what "
+        f"was delivered before: {_guards(destination)}. A run that is triggered with *Accept* sends it all the same.",
         again="What was delivered is not sent again: the earlier receipt is returned. What broke off is taken up from "
         "where the ledger says it stands.",
         expect=(
             errors.SmallAudienceError,
+            errors.OutOfOrderError,
+            errors.SchemaDriftError,
+            errors.SuspiciousShrinkError,
             errors.SealBrokenError,
             errors.DeliveryInDoubtError,
             *(() if destination.on_s3 else (errors.HostKeyError,)),
@@ -195,6 +203,17 @@ def deliver_doc(destination: Destination, slot: str) -> str:
             errors.DeliveryBusyError,
             errors.LedgerError,
         ),
+    )
+
+
+def _guards(destination: Destination) -> str:
+    share = destination.max_shrink_percent
+    return ", ".join(
+        [
+            *([] if destination.update_method == "incremental" else ["a day before one that was delivered"]),
+            "another header",
+            *([] if share is None else [f"more than {share}% fewer members"]),
+        ]
     )
 
 
@@ -309,7 +328,9 @@ def _how_sent(destination: Destination) -> str:
 
 
 def _encryption(destination: Destination) -> str:
-    return f"PGP to {_code(destination.encryption.recipient)}" if destination.encryption else "not encrypted"
+    if destination.encryption is None:
+        return "not encrypted"
+    return f"PGP to {' or '.join(map(_code, destination.encryption.recipients))}"
 
 
 def _columns(file: DeliveryFile) -> str:

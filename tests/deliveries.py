@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from liveramp_provider.core.artifacts import SealedFile
 from liveramp_provider.core.audience import Destination
+from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
 from liveramp_provider.core.ledger import Ledger
 from liveramp_provider.core.ledger.reading import recorded
 from liveramp_provider.core.pipeline.deliver import deliver
@@ -21,6 +22,7 @@ from liveramp_provider.core.transports.sftp import Deadlines, SftpEndpoint, Sftp
 
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import Receipt
+    from liveramp_provider.core.guards.acceptance import Acceptance
     from liveramp_provider.core.ledger import Claim, Delivery, State
     from liveramp_provider.core.transports import Transport
     from liveramp_provider.testing import FakeS3
@@ -70,6 +72,7 @@ def destination(folder: Path | str, **changes: Any) -> Destination:
         encryption=None,
         files=(),
         min_members=25,
+        max_shrink_percent=50,
     )
     return replace(default, **changes)
 
@@ -137,14 +140,24 @@ class Delivering:
         return Path(self.path)
 
     def deliver(
-        self, file: SealedFile | None = None, *, holder: str = "run 1", folder: Path | str | None = None
+        self,
+        file: SealedFile | None = None,
+        *,
+        holder: str = "run 1",
+        folder: Path | str | None = None,
+        why: str = "",
+        acceptance: Acceptance = NOTHING_ACCEPTED,
+        **changes: Any,
     ) -> Receipt:
+        """Deliver `file` to the destination as it is with `changes`."""
         return deliver(
             file or self.file,
-            destination(folder or self.path),
+            destination(folder or self.path, **changes),
             transport=self.transport,
             ledger=self.ledger,
             holder=holder,
+            why=why,
+            acceptance=acceptance,
         )
 
     def claim(self, *way: State, holder: str = "run 1") -> Claim:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 UID = "receiver <receiver@example.com>"
@@ -61,9 +62,16 @@ class KeyOwner:
     def edit(self, primary: str, *commands: str) -> None:
         self.gpg("--command-fd", "0", "--edit-key", primary, stdin="\n".join([*commands, "save", ""]).encode())
 
+    def revoke(self, primary: str) -> None:
+        """Revoke a key, with the certificate that was made with it."""
+        certificate = (self.home / "openpgp-revocs.d" / f"{primary}.rev").read_bytes()
+        self.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+
     def public(self, *fingerprints: str) -> bytes:
         return self.gpg("--armor", "--export", *fingerprints)
 
     def close(self) -> None:
         subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "gpg-agent"], check=True)
-        shutil.rmtree(self.home)
+        while self.home.exists():
+            with suppress(FileNotFoundError):  # the agent takes its sockets away as it goes
+                shutil.rmtree(self.home)

@@ -299,11 +299,11 @@ class DeviceFile(DeliveryFile):
 class Encryption:
     """PGP: whose key, pinned by its full fingerprint, and where the public key lies.
 
-    :param recipient: Fingerprint of the primary key, 40 upper-case hex digits.
+    :param recipients: Fingerprints of primary keys, 40 upper-case hex digits; the first that can be used counts.
     :param extension: What encrypted files end in.
     """
 
-    recipient: str
+    recipients: tuple[str, ...]
     public_key: Path
     extension: Literal["gpg", "pgp"]
 
@@ -317,6 +317,7 @@ class Destination:
     :param filename: Template without extension; ``{org} {audience} {kind} {date} {upload_date}``.
     :param encryption: ``None`` sends files that anyone on the way can read.
     :param min_members: Fewer unique members than this and a file is not sent.
+    :param max_shrink_percent: How many members fewer than the day before a file may have; ``None``: any number.
     :param kms_key_id: The key that encrypts on S3; empty: what the bucket says.
     :param upload: By SFTP, whether a file gets its final name by a rename, or is written under it.
     :param on_doubt: With a direct upload, what becomes of a file that may have arrived.
@@ -333,6 +334,7 @@ class Destination:
     encryption: Encryption | None
     files: tuple[PiiFile | DeviceFile, ...]
     min_members: int
+    max_shrink_percent: int | None
     kms_key_id: str = ""
     upload: Upload = "rename"
     on_doubt: OnDoubt = "stop"

@@ -95,6 +95,10 @@ class StagingConfigError(ConfigError):
     """The staging cannot be used as it is configured: no such bucket, no right to it or its key, an unknown address."""
 
 
+class AcceptError(ConfigError):
+    """A run accepts what a guard refuses, and does not say why; or says why and not what; or there is no such guard."""
+
+
 class ResolutionError(ConfigError):
     """A delivery cannot be closed by hand as asked: no such id, several, not in doubt, or no reason given."""
 
@@ -117,6 +121,18 @@ class DataError(PermanentError):
 
 class SmallAudienceError(PermanentError):
     """A file has fewer unique members than the receiver accepts; it was not sent."""
+
+
+class OutOfOrderError(PermanentError):
+    """A later day was delivered already, and LiveRamp would go back to the older one; it was not sent."""
+
+
+class SchemaDriftError(PermanentError):
+    """A file's header is not that of the last one delivered, so LiveRamp would pause it; it was not sent."""
+
+
+class SuspiciousShrinkError(PermanentError):
+    """A file has far fewer members than that of the day before; it was not sent."""
 
 
 class ReceiptChainError(PermanentError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.acceptance import acceptance_of
 from liveramp_provider.dag_docs import deliver_doc
 from liveramp_provider.hooks.transports import transport_to
 from liveramp_provider.operators.base import LiveRampOperator
@@ -62,6 +63,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
                 ledger=ledger,
                 holder=self._holder(context),
                 why=revision_of(context).why,
+                acceptance=acceptance_of(context),
             )
         if receipt.csv_sha256 != file.csv_sha256:
             log.info(f"deliver: {file.name} would differ by now; LiveRamp keeps what was delivered")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from liveramp_provider.acceptance import acceptance_of
 from liveramp_provider.dag_docs import preflight_doc
 from liveramp_provider.hooks.transports import transport_to
 from liveramp_provider.operators.base import LiveRampOperator
@@ -25,12 +26,15 @@ class LiveRampPreflightOperator(LiveRampOperator):
     def perform(self, context: Context) -> dict[str, Any]:
         """Return the day and the destinations that are ready."""
         from liveramp_provider import settings
+        from liveramp_provider.core.guards.history import check_history
         from liveramp_provider.core.guards.preflight import preflight
         from liveramp_provider.core.guards.revision import check_revision
 
         day = snapshot_day(context)
         refresh_of(context)
-        check_revision(self.audience, day, revision_of(context).number, ledger=settings.ledger())
+        revision, acceptance, ledger = revision_of(context).number, acceptance_of(context), settings.ledger()
+        check_revision(self.audience, day, revision, ledger=ledger)
+        check_history(self.audience, day, revision, ledger=ledger, acceptance=acceptance)
         with settings.staging() as staging:
             staging.store.keys(f"{self.audience.id}/{day.isoformat()}/")  # answers, or says what is wrong
         preflight(self.audience, transport=transport_to)

@@ -136,6 +136,7 @@ def audience(
                 encryption=encryption,
                 files=tuple(files),
                 min_members=25,
+                max_shrink_percent=50,
             ),
         ),
         warnings=(),

@@ -138,9 +138,10 @@ def test_every_key_reaches_the_value(tmp_path: Path) -> None:
     (destination,) = audience.destinations
     assert (destination.id, destination.conn_id, destination.region) == ("liveramp", "liveramp_default", "us")
     assert (destination.path, destination.org, destination.min_members) == ("/uploads/vip", "3242", 25)
+    assert destination.max_shrink_percent == 50
     assert destination.encryption is not None
     assert destination.encryption.public_key == tmp_path / "liveramp.asc"
-    assert destination.encryption.recipient == "86C66858DDC8AC1151F86A1AC0FADA3667413471"
+    assert destination.encryption.recipients == ("86C66858DDC8AC1151F86A1AC0FADA3667413471",)
     pii, device = destination.files
     assert pii.headers == ("CCID", "EMAIL1", "VIP")
     assert pii.columns[0] == IdentifierColumn(header="EMAIL1", trait="email", identifier=Identifier.EMAIL, hash=None)
@@ -212,6 +213,23 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert audience.owners == ()
     assert destination.filename == "{org}_{audience}-{kind}_{date}"
     assert (destination.compression, destination.update_method, destination.min_members) == ("gzip", "incremental", 25)
+
+
+def test_two_recipients(tmp_path: Path) -> None:
+    """While a receiver changes its key, both are pinned, in the order in which they are tried."""
+    old, new = "86C66858DDC8AC1151F86A1AC0FADA3667413471", "a" * 40
+    audience = load(tmp_path, (f"recipient: {old}", f"recipient: [{new}, {old}]"))
+    encryption = audience.destinations[0].encryption
+    assert encryption is not None
+    assert encryption.recipients == (new.upper(), old)
+
+
+@pytest.mark.parametrize(("written", "percent"), [("0%", 0), ("7%", 7), ("99%", 99), ("off", None), ('"50%"', 50)])
+def test_how_far_members_may_fall(written: str, percent: int | None, tmp_path: Path) -> None:
+    """A share in percent, or nothing that holds it back."""
+    audience = load(tmp_path, ("{min_members: 25}", f"{{max_shrink: {written}}}"))
+    destination = audience.destinations[0]
+    assert (destination.max_shrink_percent, destination.min_members) == (percent, 25)
 
 
 def test_short_forms_give_the_usual_files(tmp_path: Path) -> None:
@@ -289,7 +307,7 @@ def test_an_unencrypted_destination_is_a_warning(tmp_path: Path) -> None:
 def test_a_fingerprint_may_be_written_in_small_letters(tmp_path: Path) -> None:
     """Gpg prints capitals; both spellings pin the same key."""
     audience = load(tmp_path, ("86C66858DDC8AC1151F86A1AC0FADA3667413471", "86c66858ddc8ac1151f86a1ac0fada3667413471"))
-    assert audience.destinations[0].encryption.recipient == "86C66858DDC8AC1151F86A1AC0FADA3667413471"
+    assert audience.destinations[0].encryption.recipients == ("86C66858DDC8AC1151F86A1AC0FADA3667413471",)
 
 
 def test_a_folder_with_odd_characters_is_no_pattern(tmp_path: Path) -> None:
@@ -434,7 +452,7 @@ def test_reading_an_audience_file_loads_no_engine() -> None:
     code = (
         "import sys; from liveramp_provider.core.audience_file import load_audience; "
         f"load_audience({str(EXAMPLE)!r}); "
-        "print(sys.modules.keys() & {'airflow', 'duckdb', 'ibis', 'pandas', 'pyarrow', 'gnupg', 'asyncssh'})"
+        "print(sys.modules.keys() & {'airflow', 'duckdb', 'ibis', 'pandas', 'pyarrow', 'asyncssh'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -319,6 +319,7 @@ def test_columns() -> None:
     }
     of_a_delivery = delivered | {"state", "epoch", "lease_until", "temp_path", "updated_at"}
     assert {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables} == {
+        "liveramp_acceptances": {"delivery_id", "guard", "who", "why", "at"},
         "liveramp_deliveries": of_a_delivery,
         "liveramp_health": {"audience", "day", "trouble", "since"},
         "liveramp_receipts": delivered | {"number", "previous_sha256", "receipt_sha256"},

@@ -134,7 +134,9 @@ def test_no_receipt_no_commit(ledger: Ledger, file: SealedFile, ledger_database:
     assert ledger.find(claim.delivery.delivery_id) == claim.delivery
 
 
-@pytest.mark.parametrize("table", ["liveramp_receipts", "liveramp_resolutions", "liveramp_revisions"])
+@pytest.mark.parametrize(
+    "table", ["liveramp_receipts", "liveramp_resolutions", "liveramp_revisions", "liveramp_acceptances"]
+)
 @pytest.mark.parametrize("change", ["update {} set delivery_id = 'x'", "delete from {}"])
 def test_the_audit_is_only_added_to(
     change: str, table: str, ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase
@@ -143,7 +145,8 @@ def test_the_audit_is_only_added_to(
     first, doubtful_one = of_days(file, 19, 20)
     committed(ledger, first)
     resolve(ledger, doubtful(ledger, doubtful_one).delivery.delivery_id, Outcome.DELIVERED, why=WHY, who="ann")
-    ledger.claim(replace(first, revision=2), folder=FOLDER, holder="run 2", why="lost at LiveRamp")
+    again = ledger.claim(replace(first, revision=2), folder=FOLDER, holder="run 2", why="lost at LiveRamp")
+    again.accept(["header"], why="agreed with LiveRamp")
     before = ledger_database.sql(f"select * from {table}")
     assert before
     with pytest.raises(sa.exc.DBAPIError, match="lines are only ever added"):

@@ -26,12 +26,13 @@ PLAIN = Destination(
     encryption=None,
     files=(),
     min_members=25,
+    max_shrink_percent=50,
 )
 DAY = date(2020, 3, 31)
 
 
 def encrypted(extension: Literal["gpg", "pgp"]) -> Encryption:
-    return Encryption(recipient="0" * 40, public_key=Path("key.asc"), extension=extension)
+    return Encryption(recipients=("0" * 40,), public_key=Path("key.asc"), extension=extension)
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,10 @@ def command_lines() -> list[str]:
     return lines
 
 
-def pinned(tmp_path: Path, recipient: str, key_file: bytes) -> Encryption:
+def pinned(tmp_path: Path, key_file: bytes, *recipients: str) -> Encryption:
     path = tmp_path / "liveramp.asc"
     path.write_bytes(key_file)
-    return Encryption(recipient=recipient, public_key=path, extension="gpg")
+    return Encryption(recipients=recipients, public_key=path, extension="gpg")
 
 
 def packets(sealed: Path) -> str:
@@ -84,7 +84,7 @@ def packets(sealed: Path) -> str:
 def sealed(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> Path:
     """`PLAIN`, encrypted to the good key."""
     target = tmp_path / "sealed.gpg"
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     encrypt(io.BytesIO(PLAIN), encryption, target=target, inner_name="name_inside.csv.gz", now=NOW)
     return target
 
@@ -101,7 +101,7 @@ def test_decrypts_to_the_same_bytes(sealed: Path, owner: KeyOwner) -> None:
 def test_any_size(size: int, good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """Nothing, one byte and many blocks come back as they were."""
     content, target = os.urandom(size), tmp_path / "sealed.gpg"
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     encrypt(io.BytesIO(content), encryption, target=target, inner_name="x.csv", now=NOW)
     assert owner.gpg("--decrypt", str(target)) == content
 
@@ -127,7 +127,7 @@ def test_binary(sealed: Path) -> None:
 
 def test_receipt_of_the_key(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """Checking tells which subkey will be used, and that it does not expire."""
-    key = check_key(pinned(tmp_path, good[0], owner.public(good[0])), now=NOW)
+    key = check_key(pinned(tmp_path, owner.public(good[0]), good[0]), now=NOW)
     assert (key.primary, key.subkey, key.expires) == (*good, None)
 
 
@@ -137,12 +137,12 @@ def test_source_that_fails(
     """A source that raises half-way is not taken for its end: its own error comes out."""
 
     class Failing(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
+        def __next__(self) -> bytes:
             if self.tell() > 2_000_000:
                 raise ValueError("row 7 of jane.doe@example.com")
-            return super().read(size)
+            return super().__next__()
 
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     with pytest.raises(ValueError, match="row 7"):
         encrypt(Failing(os.urandom(4_000_000)), encryption, target=tmp_path / "torso", inner_name="x.csv", now=NOW)
     assert "jane.doe" not in caplog.text
@@ -151,27 +151,27 @@ def test_source_that_fails(
 def test_wrong_fingerprint(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """A key file that holds another key than the pinned one is refused, and both fingerprints are shown."""
     with pytest.raises(EncryptionKeyError, match=f"holds {good[0]}, but the audience file pins {'B' * 40}"):
-        check_key(pinned(tmp_path, "B" * 40, owner.public(good[0])), now=NOW)
+        check_key(pinned(tmp_path, owner.public(good[0]), "B" * 40), now=NOW)
 
 
 @pytest.mark.parametrize("cut", [slice(-16, None), slice(-8, None)], ids=["long id", "short id"])
 def test_part_of_a_fingerprint(cut: slice, good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """A key id is not a pin: anybody can make a key with the same one."""
     with pytest.raises(EncryptionKeyError):
-        check_key(pinned(tmp_path, good[0][cut], owner.public(good[0])), now=NOW)
+        check_key(pinned(tmp_path, owner.public(good[0]), good[0][cut]), now=NOW)
 
 
 @pytest.mark.parametrize("recipient", ["receiver@example.com", UID, ""])
 def test_no_recipient_by_name(recipient: str, good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """An e-mail address is not a pin: a key's owner writes it."""
     with pytest.raises(EncryptionKeyError):
-        check_key(pinned(tmp_path, recipient, owner.public(good[0])), now=NOW)
+        check_key(pinned(tmp_path, owner.public(good[0]), recipient), now=NOW)
 
 
 def test_subkey_as_pin(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """The pin is the primary key's fingerprint, which outlives its subkeys."""
     with pytest.raises(EncryptionKeyError):
-        check_key(pinned(tmp_path, good[1], owner.public(good[0])), now=NOW)
+        check_key(pinned(tmp_path, owner.public(good[0]), good[1]), now=NOW)
 
 
 def test_expired_key(owner: KeyOwner, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_expired_key(owner: KeyOwner, tmp_path: Path) -> None:
     primary = owner.primary(expires="20260601T000000")
     subkey = owner.subkey(primary)
     with pytest.raises(EncryptionKeyError, match=f"{primary} has expired since 2026-06-01"):
-        check_key(pinned(tmp_path, primary, owner.public(primary)), now=NOW)
+        check_key(pinned(tmp_path, owner.public(primary), primary), now=NOW)
     assert subkey != primary
 
 
@@ -189,7 +189,7 @@ def test_key_that_expires(owner: KeyOwner, tmp_path: Path) -> None:
     primary = owner.primary(expires=f"{far:%Y%m%dT000000}")
     owner.subkey(primary, expires=f"{near:%Y%m%dT000000}")
     until = near.replace(hour=0, minute=0, second=0, microsecond=0)
-    encryption = pinned(tmp_path, primary, owner.public(primary))
+    encryption = pinned(tmp_path, owner.public(primary), primary)
     assert check_key(encryption, now=until - timedelta(seconds=1)).expires == until
     with pytest.raises(EncryptionKeyError, match="no encryption subkey that is valid today"):
         check_key(encryption, now=until)
@@ -200,9 +200,8 @@ def test_key_that_expires(owner: KeyOwner, tmp_path: Path) -> None:
 def test_revoked_key(owner: KeyOwner, tmp_path: Path) -> None:
     """A revoked key is refused, and nothing is encrypted to it."""
     primary, _ = owner.key()
-    certificate = (owner.home / "openpgp-revocs.d" / f"{primary}.rev").read_bytes()
-    owner.gpg("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
-    encryption = pinned(tmp_path, primary, owner.public(primary))
+    owner.revoke(primary)
+    encryption = pinned(tmp_path, owner.public(primary), primary)
     with pytest.raises(EncryptionKeyError, match=f"{primary} is revoked"):
         encrypt(io.BytesIO(PLAIN), encryption, target=tmp_path / "sealed", inner_name="x.csv", now=NOW)
     assert not (tmp_path / "sealed").exists()
@@ -212,7 +211,7 @@ def test_sign_only_key(owner: KeyOwner, tmp_path: Path) -> None:
     """A key that can only sign has no encryption subkey."""
     primary = owner.primary(usage="sign")
     with pytest.raises(EncryptionKeyError, match=f"{primary} has no encryption subkey that is valid today"):
-        check_key(pinned(tmp_path, primary, owner.public(primary)), now=NOW)
+        check_key(pinned(tmp_path, owner.public(primary), primary), now=NOW)
 
 
 def test_primary_that_encrypts(owner: KeyOwner, tmp_path: Path) -> None:
@@ -220,7 +219,7 @@ def test_primary_that_encrypts(owner: KeyOwner, tmp_path: Path) -> None:
     owner.gpg("--quick-generate-key", "primary <primary@example.com>", "rsa2048", "encrypt,cert", "never")
     primary = owner.fingerprints()[-1][0]
     with pytest.raises(EncryptionKeyError, match="no encryption subkey"):
-        check_key(pinned(tmp_path, primary, owner.public(primary)), now=NOW)
+        check_key(pinned(tmp_path, owner.public(primary), primary), now=NOW)
 
 
 def test_newest_valid_subkey(owner: KeyOwner, tmp_path: Path) -> None:
@@ -232,7 +231,7 @@ def test_newest_valid_subkey(owner: KeyOwner, tmp_path: Path) -> None:
     owner.subkey(primary, at="20260601T000000")
     owner.gpg("--faked-system-time", "20260701T000000", "--quick-add-key", primary, "ed25519", "sign", "never")
     owner.edit(primary, "key 4", "revkey", "y", "0", "", "y")
-    encryption = pinned(tmp_path, primary, owner.public(primary))
+    encryption = pinned(tmp_path, owner.public(primary), primary)
     key = encrypt(io.BytesIO(PLAIN), encryption, target=tmp_path / "sealed", inner_name="x.csv", now=NOW)
     assert key.subkey == newest_valid
     assert newest_valid[-16:] in packets(tmp_path / "sealed")
@@ -243,7 +242,7 @@ def test_expired_subkey_with_a_newer_one(owner: KeyOwner, tmp_path: Path) -> Non
     primary = owner.primary()
     owner.subkey(primary, expires="20260601T000000")
     current = owner.subkey(primary, at="20260501T000000")
-    assert check_key(pinned(tmp_path, primary, owner.public(primary)), now=NOW).subkey == current
+    assert check_key(pinned(tmp_path, owner.public(primary), primary), now=NOW).subkey == current
 
 
 def test_two_keys_in_the_file(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
@@ -251,12 +250,12 @@ def test_two_keys_in_the_file(good: tuple[str, str], owner: KeyOwner, tmp_path: 
     other, _ = owner.key()
     for order in ((other, good[0]), (good[0], other)):
         key_file = b"".join(owner.public(fingerprint) for fingerprint in order)
-        assert check_key(pinned(tmp_path, good[0], key_file), now=NOW).subkey == good[1]
+        assert check_key(pinned(tmp_path, key_file, good[0]), now=NOW).subkey == good[1]
 
 
 def test_binary_key_file(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """A key exported without armour is as good."""
-    assert check_key(pinned(tmp_path, good[0], owner.gpg("--export", good[0])), now=NOW).subkey == good[1]
+    assert check_key(pinned(tmp_path, owner.gpg("--export", good[0]), good[0]), now=NOW).subkey == good[1]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +264,7 @@ def test_binary_key_file(good: tuple[str, str], owner: KeyOwner, tmp_path: Path)
 def test_file_without_a_key(content: bytes, tmp_path: Path) -> None:
     """A file that is no key is named."""
     with pytest.raises(EncryptionKeyError, match=r"liveramp\.asc holds no PGP public key"):
-        check_key(pinned(tmp_path, "A" * 40, content), now=NOW)
+        check_key(pinned(tmp_path, content, "A" * 40), now=NOW)
 
 
 def test_secret_key_in_the_file(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
@@ -273,19 +272,19 @@ def test_secret_key_in_the_file(good: tuple[str, str], owner: KeyOwner, tmp_path
     secret = owner.gpg("--armor", "--export-secret-keys", good[0])
     for content in (secret, owner.public(good[0]) + secret):
         with pytest.raises(EncryptionKeyError, match=r"liveramp\.asc holds a secret key"):
-            check_key(pinned(tmp_path, good[0], content), now=NOW)
+            check_key(pinned(tmp_path, content, good[0]), now=NOW)
 
 
 def test_missing_file(tmp_path: Path) -> None:
     """A key file that is not there is named with its path."""
-    encryption = Encryption(recipient="A" * 40, public_key=tmp_path / "none.asc", extension="gpg")
+    encryption = Encryption(recipients=("A" * 40,), public_key=tmp_path / "none.asc", extension="gpg")
     with pytest.raises(EncryptionKeyError, match=r"none\.asc cannot be read: No such file"):
         check_key(encryption, now=NOW)
 
 
 def test_no_gpg(good: tuple[str, str], owner: KeyOwner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without gpg there is no delivery, and the message says how to get it."""
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EncryptionKeyError, match="there is no gpg program"):
         check_key(encryption, now=NOW)
@@ -298,7 +297,7 @@ def test_gpg_that_fails(
     last_words: str, good: tuple[str, str], owner: KeyOwner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gpg that dies while it encrypts, before or after it has read something, is an error worth another try."""
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     shim = tmp_path / "bin" / "gpg"
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\ncase "$*" in *--encrypt*) {last_words};; esac\nexec {shutil.which("gpg")} "$@"\n')
@@ -311,14 +310,14 @@ def test_gpg_that_fails(
 def test_target_that_exists(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """The program waits for nobody's answer when the target is there already."""
     (tmp_path / "sealed").write_bytes(b"older")
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     encrypt(io.BytesIO(PLAIN), encryption, target=tmp_path / "sealed", inner_name="x.csv", now=NOW)
     assert owner.gpg("--decrypt", str(tmp_path / "sealed")) == PLAIN
 
 
 def test_unwritable_target(good: tuple[str, str], owner: KeyOwner, tmp_path: Path) -> None:
     """A target that cannot be written is an error, not a message that nobody has."""
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     with pytest.raises(EncryptionError):
         encrypt(io.BytesIO(PLAIN * 9999), encryption, target=tmp_path / "no" / "s", inner_name="x.csv", now=NOW)
 
@@ -332,10 +331,10 @@ def test_silence(
 ) -> None:
     """Nothing of what gpg says about keys, people and files comes through, on the log or on the screen."""
     caplog.set_level(logging.DEBUG)
-    encryption = pinned(tmp_path, good[0], owner.public(good[0]))
+    encryption = pinned(tmp_path, owner.public(good[0]), good[0])
     encrypt(io.BytesIO(PLAIN), encryption, target=tmp_path / "sealed", inner_name="x.csv", now=NOW)
     with pytest.raises(EncryptionKeyError) as caught:
-        check_key(pinned(tmp_path, "B" * 40, owner.public(good[0])), now=NOW)
+        check_key(pinned(tmp_path, owner.public(good[0]), "B" * 40), now=NOW)
     assert [record.name for record in caplog.records if record.name.startswith("gnupg")] == []
     said = caplog.text + str(caught.value) + "".join(capfd.readouterr())
     assert "receiver@example.com" not in said
@@ -351,7 +350,7 @@ def test_users_own_key_ring_is_not_used(
     try:
         stranger, _ = other.key()
         with pytest.raises(EncryptionKeyError, match=f"holds {stranger}, but"):
-            check_key(pinned(tmp_path, good[0], other.public(stranger)), now=NOW)
+            check_key(pinned(tmp_path, other.public(stranger), good[0]), now=NOW)
     finally:
         other.close()
     assert {path: path.stat().st_mtime_ns for path in owner.home.rglob("*.kbx")} == before

@@ -21,7 +21,9 @@ from liveramp_provider.core.workspace import Workspace
 from tests.core.pipeline import DAY, audience, email_column, parquet, people_file, pii_file, run, workspace
 
 EXAMPLE_KEY = Path(__file__).parents[2] / "dags" / "audiences" / "keys" / "liveramp.asc"
-ENCRYPTION = Encryption(recipient="86C66858DDC8AC1151F86A1AC0FADA3667413471", public_key=EXAMPLE_KEY, extension="gpg")
+ENCRYPTION = Encryption(
+    recipients=("86C66858DDC8AC1151F86A1AC0FADA3667413471",), public_key=EXAMPLE_KEY, extension="gpg"
+)
 CANARY = "canary@example.com"
 
 
@@ -200,7 +202,7 @@ def test_a_file_that_breaks_off_is_not_sealed(
 
 def test_an_unusable_key_seals_nothing(tmp_path: Path) -> None:
     """Without the pinned key there is no file, least of all a readable one."""
-    pinned = replace(ENCRYPTION, recipient="0" * 40)
+    pinned = replace(ENCRYPTION, recipients=("0" * 40,))
     with pytest.raises(EncryptionKeyError):
         run(people(tmp_path, encryption=pinned), workspace(tmp_path / "staging"))
     assert [path for path in left_over(tmp_path / "staging") if "csv" in path.name] == []
@@ -212,7 +214,7 @@ def test_no_readable_delivery_file_with_encryption(tmp_path: Path) -> None:
     sealed = run(made, here)["PII"]
     assert sealed.name.endswith(".csv.gpg")
     assert b"a0@example.com" not in sealed.path.read_bytes()
-    assert sealed.recipient == ENCRYPTION.recipient
+    assert (sealed.recipient,) == ENCRYPTION.recipients
 
 
 def test_a_torn_profile_is_not_built(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import random
 import re
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,19 +19,24 @@ from liveramp_provider.core.errors import (
     DeliveryInDoubtError,
     LedgerError,
     LiveRampError,
+    OutOfOrderError,
+    SchemaDriftError,
     SealBrokenError,
     SmallAudienceError,
+    SuspiciousShrinkError,
     TransportError,
 )
-from liveramp_provider.core.ledger import Outcome, State, resolve
+from liveramp_provider.core.guards.acceptance import Acceptance, Guard
+from liveramp_provider.core.ledger import Outcome, State, recorded, resolve
 from liveramp_provider.testing import FakeS3
-from tests.deliveries import DAY, NAME, Delivering, listing, sealed_file, way_to, way_to_s3
+from tests.deliveries import DAY, NAME, Delivering, PausedFile, listing, sealed_file, way_to, way_to_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from liveramp_provider.core.artifacts import SealedFile
     from liveramp_provider.core.transports import Transport
     from tests.servers import OpenSshServer
 
@@ -282,3 +288,112 @@ def test_errors_hold_no_member(delivering: Delivering, receiver: Receiver, caplo
     line = f"deliver: {NAME}, 30 rows, 720 bytes, {receiver.evidence} ("
     assert any(message.startswith(line) for message in caplog.messages)
     assert "jane.doe" not in caplog.text + str(caught.value)
+
+
+def of_day(delivering: Delivering, day: int, **changes: Any) -> SealedFile:
+    """The file of another day."""
+    return replace(delivering.file, day=date(2026, 11, day), name=f"{day}.csv", **changes)
+
+
+REFUSED = {
+    Guard.BACKDATED: (21, {}, {"update_method": "full_refresh"}, OutOfOrderError),
+    Guard.HEADER: (19, {"header": ("CCID", "EMAIL1", "VIP")}, {}, SchemaDriftError),
+    Guard.SHRINK: (19, {"members": 1000}, {}, SuspiciousShrinkError),
+}
+
+
+@pytest.mark.parametrize("guard", Guard)
+def test_what_a_guard_refuses(guard: Guard, delivering: Delivering, receiver: Receiver) -> None:
+    """Nothing is sent and nothing begun, until somebody accepts just that; the ledger keeps who did, and why."""
+    day, former, there, error = REFUSED[guard]
+    delivering.deliver(of_day(delivering, day, **former))
+    contacts = receiver.contacts()
+    others = Acceptance(guards=frozenset(Guard) - {guard}, why="something else")
+    for acceptance in (Acceptance(), others):
+        with pytest.raises(error, match=rf"was not sent: .*accept: \[{guard}\]"):
+            delivering.deliver(acceptance=acceptance, **there)
+    assert (receiver.contacts(), list(receiver.arrived())) == (contacts, [f"{day}.csv"])
+    assert len(recorded(delivering.ledger_file)) == 1
+
+    mine = Acceptance(guards=frozenset({guard}), why="agreed with LiveRamp")
+    assert delivering.deliver(acceptance=mine, holder="dag/run 2/deliver", **there).sent_now
+    assert receiver.arrived()[NAME] == CONTENT
+    assert accepted(delivering) == [(guard, "dag/run 2/deliver", "agreed with LiveRamp")]
+    assert not delivering.deliver(**there).sent_now  # nothing to judge any more
+
+
+def accepted(delivering: Delivering) -> list[tuple[str, str, str]]:
+    with sqlite3.connect(delivering.ledger_file) as database:
+        lines = database.execute("select guard, who, why from liveramp_acceptances").fetchall()
+    database.close()
+    return lines
+
+
+def test_what_nobody_needed_to_accept(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
+    """A word for a guard that has nothing to say is kept nowhere, and the log says that it was not needed."""
+    caplog.set_level("INFO")
+    delivering.deliver(acceptance=Acceptance(guards=frozenset({Guard.SHRINK}), why="just in case"))
+    assert accepted(delivering) == []
+    assert f"deliver: {NAME}: accept has shrink, which was not needed" in caplog.messages
+
+
+def test_a_late_day(delivering: Delivering, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    """An incremental audience gets an older day after a newer one, with a warning that says what that does."""
+    delivering.deliver(of_day(delivering, 21))
+    delivering.deliver()
+    assert receiver.arrived()[NAME] == CONTENT
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert f"{NAME} is of 2026-11-20, and 2026-11-21 was delivered already" in warning
+
+
+def test_judged_again_under_the_claim(delivering: Delivering, receiver: Receiver, tmp_path: Path) -> None:
+    """A newer day that is delivered while an older one is being checked keeps that one back, and lets it go."""
+    newer = of_day(delivering, 21, path=tmp_path / "newer", csv_sha256="d" * 64)
+    newer.path.write_bytes(CONTENT)
+    with PausedFile(tmp_path / "slow", CONTENT) as paused, ThreadPoolExecutor(1) as workers:
+        slow = replace(delivering.file, path=paused.path)
+        older = workers.submit(delivering.deliver, slow, holder="older", update_method="segment_refresh")
+        with paused.path.open("wb") as seal:  # opens when the older one has come so far
+            delivering.deliver(newer, holder="newer")
+            seal.write(CONTENT)
+        with pytest.raises(OutOfOrderError):
+            older.result()
+    assert list(receiver.arrived()) == ["21.csv"]
+    (begun,) = recorded(delivering.ledger_file, day=DAY)
+    assert (begun.state, begun.holder) == (State.SEALED, "older")
+    delivering.deliver(holder="somebody else")
+
+
+def test_no_refresh_overtakes_another(delivering: Delivering, receiver: Receiver) -> None:
+    """With a refresh, one day waits while another is under way, older or newer; an incremental day goes beside it."""
+    other = of_day(delivering, 21)
+    claim = delivering.ledger.claim(other, folder=receiver.path, holder="other day")
+    contacts = receiver.contacts()
+    with pytest.raises(DeliveryBusyError, match=f"{NAME} waits: 21.csv is being delivered by other day"):
+        delivering.deliver(update_method="full_refresh")
+    assert receiver.contacts() == contacts
+    delivering.deliver(replace(delivering.file, slot="D", name="d.csv"), update_method="full_refresh")
+    claim.release()
+    assert delivering.deliver(update_method="full_refresh", holder="run 2").sent_now
+    claim = delivering.ledger.claim(other, folder=receiver.path, holder="other day")
+    assert delivering.deliver(of_day(delivering, 22), holder="run 3").sent_now
+
+
+def test_a_revision_is_judged_like_the_first(delivering: Delivering, receiver: Receiver) -> None:
+    """Its header against the last one's, its members against the day before: not against what it corrects."""
+    delivering.deliver(of_day(delivering, 19, members=100))
+    delivering.deliver(replace(delivering.file, members=1000))
+    again = replace(delivering.file, revision=2, name="again.csv", members=60)
+    with pytest.raises(SchemaDriftError, match=f"not that of {re.escape(NAME)}"):
+        delivering.deliver(replace(again, header=("CCID",)), why="wrong people")
+    with pytest.raises(SuspiciousShrinkError, match="49 members, and 2026-11-19 had 100"):
+        delivering.deliver(replace(again, members=49), why="wrong people")
+    assert delivering.deliver(again, why="wrong people").sent_now
+
+
+def test_what_is_at_the_receiver_is_what_is_judged(delivering: Delivering, receiver: Receiver) -> None:
+    """A delivery under way is finished as it was begun, though the audience file has other columns by now."""
+    delivering.deliver(of_day(delivering, 19))
+    delivering.claim(State.UPLOADING, State.VERIFIED, State.INTENT).release()
+    delivering.deliver(replace(delivering.file, header=("CCID", "EMAIL1", "VIP")))
+    assert delivering.ledger.last_committed(destination="liveramp", audience="high_value", slot="PII").day == DAY

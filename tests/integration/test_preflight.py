@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from liveramp_provider.core.errors import (
 from liveramp_provider.core.guards.preflight import preflight
 from liveramp_provider.testing.keys import PgpKeys, pgp_keys
 from tests.deliveries import destination, way_to
+from tests.key_owner import KeyOwner
 from tests.servers import OpenSshServer, public_text
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> PgpKeys:
 @pytest.fixture
 def ready(folder: Path, keys: PgpKeys) -> Destination:
     """A destination with nothing wrong."""
-    public = Encryption(recipient=keys.fingerprint, public_key=keys.folder / "public.asc", extension="gpg")
+    public = Encryption(recipients=(keys.fingerprint,), public_key=keys.folder / "public.asc", extension="gpg")
     return destination(folder, encryption=public)
 
 
@@ -82,7 +84,7 @@ def ways(server: OpenSshServer) -> Callable[[Destination], Transport]:
 
 def wrong_recipient(ready: Destination) -> Encryption:
     assert ready.encryption is not None
-    return replace(ready.encryption, recipient="B" * 40)
+    return replace(ready.encryption, recipients=("B" * 40,))
 
 
 def test_ready(ready: Destination, server: OpenSshServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -122,6 +124,51 @@ def test_wrong_pgp_key(ready: Destination, server: OpenSshServer) -> None:
     """A PGP key that is not the pinned one is found before anything is read."""
     with pytest.raises(EncryptionKeyError):
         preflight(audience(replace(ready, encryption=wrong_recipient(ready))), transport=ways(server))
+
+
+def key_file(destination: Destination, tmp_path: Path, content: bytes, primary: str) -> Destination:
+    """`destination` with another key pinned."""
+    (tmp_path / "other.asc").write_bytes(content)
+    return replace(
+        destination,
+        encryption=Encryption(recipients=(primary,), public_key=tmp_path / "other.asc", extension="gpg"),
+    )
+
+
+@pytest.mark.parametrize("state", ["revoked", "expired", "sign only"])
+def test_unusable_pgp_key(state: str, ready: Destination, server: OpenSshServer, tmp_path: Path) -> None:
+    """A key that has ended, was revoked or cannot encrypt is found before anything is read."""
+    owner = KeyOwner()
+    try:
+        primary = owner.primary(expires="20260601T000000" if state == "expired" else "never")
+        if state != "sign only":
+            owner.subkey(primary)
+        if state == "revoked":
+            owner.revoke(primary)
+        changed = key_file(ready, tmp_path, owner.public(primary), primary)
+    finally:
+        owner.close()
+    words = {"revoked": "is revoked", "expired": "has expired", "sign only": "no encryption subkey"}[state]
+    with pytest.raises(EncryptionKeyError, match=f"{primary} {words}|{primary} has {words}"):
+        preflight(audience(changed), transport=ways(server))
+
+
+@pytest.mark.parametrize(("days", "warned"), [(1, True), (13, True), (16, False)])
+def test_a_key_that_ends_soon(
+    days: int, warned: bool, ready: Destination, server: OpenSshServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two weeks before the end of a key the log warns, with the day; the day is delivered all the same."""
+    owner = KeyOwner()
+    try:
+        primary = owner.primary()
+        owner.gpg("--quick-add-key", primary, "cv25519", "encr", f"{days}d")
+        changed = key_file(ready, tmp_path, owner.public(primary), primary)
+    finally:
+        owner.close()
+    preflight(audience(changed), transport=ways(server))
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    until = datetime.now(UTC) + timedelta(days=days)
+    assert [f"the key {primary} ends on {until:%Y-%m-%d}" in warning for warning in warnings] == [True] * warned
 
 
 def test_all_faults_at_once(ready: Destination, server: OpenSshServer) -> None:

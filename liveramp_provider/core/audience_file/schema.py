@@ -27,20 +27,21 @@ from liveramp_provider.core.audience_file.schema_types import (
     Duration,
     EmailAddress,
     Filename,
-    Fingerprint,
     Header,
     Id,
     KmsKeyId,
     LocalPath,
     OneLine,
     Organisation,
+    Recipients,
     RemoteFolder,
     SegmentValue,
+    Shrink,
     TimeZone,
     TraitName,
     switch,
 )
-from liveramp_provider.core.destinations.liveramp import MIN_MEMBERS
+from liveramp_provider.core.destinations.liveramp import MAX_SHRINK_PERCENT, MIN_MEMBERS
 
 _COLUMNS = {"CCID": {"from": "member_id"}, "EMAIL1": {"from": "email"}, "HIGH_VALUE": {"segment": "1"}}
 _ENCRYPTION = {"recipient": "86C66858DDC8AC1151F86A1AC0FADA3667413471", "public_key": "keys/liveramp.asc"}
@@ -196,8 +197,9 @@ class FilesOfDestinationSpec(Spec):
 class EncryptionSpec(Spec):
     """PGP encryption to a pinned key."""
 
-    recipient: Fingerprint = Field(
-        description="Full 40-digit fingerprint of the receiver's primary key.", examples=[_ENCRYPTION["recipient"]]
+    recipient: Recipients = Field(
+        description="Full 40-digit fingerprint of the receiver's primary key; during a rotation, a list of two.",
+        examples=[_ENCRYPTION["recipient"]],
     )
     public_key: LocalPath = Field(
         description="The receiver's public key; a relative path starts at the audience file.",
@@ -215,6 +217,11 @@ class GuardsSpec(Spec):
         default=MIN_MEMBERS,
         description="Fewest unique members of a file; LiveRamp takes none below 25.",
         examples=[MIN_MEMBERS],
+    )
+    max_shrink: Shrink = Field(
+        default=f"{MAX_SHRINK_PERCENT}%",
+        description="By how much a file may have fewer members than that of the day before; off: by any number.",
+        examples=[f"{MAX_SHRINK_PERCENT}%"],
     )
 
 

@@ -10,7 +10,9 @@ from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
+
+_FINGERPRINT = r"^[0-9A-Fa-f]{40}$"
 
 #: What a pattern asks for, in words.
 PATTERNS: dict[str, str] = {}
@@ -105,6 +107,17 @@ def switch(value: Any) -> Any:
     return None if value is False else value
 
 
+def _recipients(value: Any) -> tuple[str, ...]:
+    """One fingerprint, or a list of one or two, in capitals."""
+    written = value if isinstance(value, list) else [value]
+    if not all(isinstance(entry, str) and re.fullmatch(_FINGERPRINT, entry) for entry in written):
+        raise ValueError("must be the full fingerprint: 40 hexadecimal digits without spaces")
+    recipients = tuple(entry.upper() for entry in written)
+    if not 1 <= len(recipients) <= 2 or len(set(recipients)) < len(recipients):
+        raise ValueError("must be one fingerprint, or a list of two that differ")
+    return recipients
+
+
 def _text(value: Any) -> Any:
     """YAML reads an unquoted 1 as a number; a segment value is always text."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -156,9 +169,22 @@ Organisation = Annotated[str, _like(r"^[A-Za-z0-9_-]{1,64}$", "1 to 64 letters, 
 Filename = Annotated[
     str, _like(r"^[A-Za-z0-9_.{}-]{1,200}$", "1 to 200 letters, digits, '_', '.', '-' and placeholders in braces")
 ]
-Fingerprint = Annotated[str, _like(r"^[0-9A-Fa-f]{40}$", "the full fingerprint: 40 hexadecimal digits without spaces")]
+Fingerprint = Annotated[str, StringConstraints(pattern=_FINGERPRINT)]
+Recipients = Annotated[
+    tuple[str, ...],
+    PlainValidator(
+        _recipients,
+        json_schema_input_type=Fingerprint
+        | Annotated[list[Fingerprint], Field(min_length=1, max_length=2, json_schema_extra={"uniqueItems": True})],
+    ),
+]
 SegmentValue = Annotated[OneLine, BeforeValidator(_text, json_schema_input_type=OneLine | int)]
 Duration = Annotated[str, _like(r"^[1-9][0-9]{0,3}[mh]$", "minutes or hours, such as 90m or 6h")]
+Shrink = Annotated[
+    str,
+    _like(r"^([1-9]?[0-9]%|off)$", "a share from 0% to 99%, such as 50%, or off"),
+    BeforeValidator(_text),
+]
 EmailAddress = Annotated[str, _like(r"^[^\s@{}<>,;]{1,64}@[^\s@{}<>,;]{1,255}$", "an e-mail address")]
 Cron = Annotated[
     str,

@@ -110,6 +110,7 @@ class _Values:
             encryption=self._encryption(spec.encryption, (*where, "encryption")) if spec.encryption else None,
             files=self._files(spec, where, set(traits)),
             min_members=spec.guards.min_members,
+            max_shrink_percent=_percent(spec.guards.max_shrink),
             kms_key_id=spec.kms_key_id or "",
             upload=spec.upload,
             on_doubt=spec.on_doubt or "stop",
@@ -131,7 +132,7 @@ class _Values:
         public_key = self._path.parent / spec.public_key
         if not public_key.is_file():
             self._findings.fault((*where, "public_key"), "there is no such file", "Relative paths start at this file.")
-        return Encryption(recipient=spec.recipient.upper(), public_key=public_key, extension=spec.extension)
+        return Encryption(recipients=spec.recipient, public_key=public_key, extension=spec.extension)
 
     def _files(self, spec: LiveRampSpec, where: Location, traits: set[str]) -> tuple[PiiFile | DeviceFile, ...]:
         if not self._knows_traits():
@@ -214,6 +215,10 @@ class _Values:
                     "Choose another path, org or filename.",
                 )
             targets.setdefault(target, f"{dotted(('destinations', index))}")
+
+
+def _percent(share: str) -> int | None:
+    return None if share == "off" else int(share.removesuffix("%"))
 
 
 def _channel(spec: ChannelSpec) -> Channel | None:

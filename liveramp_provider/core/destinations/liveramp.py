@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from liveramp_provider.core.audience import Region
 
 MIN_MEMBERS = 25
+#: By how much a file's members may fall from one day to the next, where the audience file says nothing: our own choice.
+MAX_SHRINK_PERCENT = 50
 MAX_BYTES = 50 * 10**9
 MAX_SEGMENT_FIELDS = 500
 MAX_FIELD_VALUES = 5_000

@@ -6,7 +6,7 @@ Nothing is sent.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from liveramp_provider.core.transports import Transport
 
 log = logging.getLogger(__name__)
+
+#: How long before its end a key is mentioned: to ask the receiver for the next one, and to compare fingerprints.
+KEY_ENDS_SOON = timedelta(days=14)
 
 
 def preflight(audience: Audience, *, transport: Callable[[Destination], Transport]) -> None:
@@ -72,6 +75,13 @@ def _check_key(destination: Destination, _: Callable[[Destination], Transport]) 
     from liveramp_provider.core.pgp import check_key
 
     if destination.encryption is not None:
-        key = check_key(destination.encryption, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        key = check_key(destination.encryption, now=now)
         until = f", valid until {key.expires:%Y-%m-%d}" if key.expires else ""
-        log.info(f"preflight: {destination.id}: encrypts to subkey {key.subkey}{until}")
+        log.info(f"preflight: {destination.id}: encrypts to subkey {key.subkey} of {key.primary}{until}")
+        if key.expires is not None and key.expires - now <= KEY_ENDS_SOON:
+            log.warning(
+                f"preflight: {destination.id}: the key {key.primary} ends on {key.expires:%Y-%m-%d}, in "
+                f"{(key.expires - now).days} days, and nothing can be sent then. Ask the receiver for the next one, "
+                "and pin both in recipient."
+            )

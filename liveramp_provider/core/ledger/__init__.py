@@ -5,7 +5,7 @@ from liveramp_provider.core.ledger.health import Health
 from liveramp_provider.core.ledger.ledger import Claim, Ledger
 from liveramp_provider.core.ledger.reading import LedgerAt, place_of, reading, recorded
 from liveramp_provider.core.ledger.receipts import Chain, verified
-from liveramp_provider.core.ledger.records import Delivery, State, delivery_id, delivery_id_of
+from liveramp_provider.core.ledger.records import Delivery, State, delivery_id, delivery_id_of, header_digest
 from liveramp_provider.core.ledger.resolution import Outcome, resolve
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "State",
     "delivery_id",
     "delivery_id_of",
+    "header_digest",
     "place_of",
     "reading",
     "recorded",

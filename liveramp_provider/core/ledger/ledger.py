@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError, RevisionError
+from liveramp_provider.core.ledger.acceptances import write_acceptances
 from liveramp_provider.core.ledger.health import Health
 from liveramp_provider.core.ledger.reading import reason_of
 from liveramp_provider.core.ledger.receipts import write_receipt
@@ -19,6 +19,7 @@ from liveramp_provider.core.ledger.records import (
     State,
     deliveries,
     delivery_id_of,
+    header_digest,
     health,
     resolutions,
     revisions,
@@ -26,7 +27,8 @@ from liveramp_provider.core.ledger.records import (
 from liveramp_provider.core.ledger.schema import bring_up_to_date, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import date
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SealedFile
@@ -82,21 +84,49 @@ class Ledger:
         found = self.find(delivery_id_of(file))
         return found is None or found.state in _NOTHING_AT_RECEIVER
 
-    def newest_committed(self, *, destination: str, audience: str, slot: str) -> Delivery | None:
-        """The delivered file of the latest day, in its latest revision: what the receiver holds."""
+    def newest_committed(
+        self, *, destination: str, audience: str, slot: str, before: date | None = None
+    ) -> Delivery | None:
+        """The delivered file of the latest day, in its latest revision: what the receiver holds.
+
+        :param before: Only of days before this one.
+        """
+        order = (deliveries.c.day.desc(), deliveries.c.revision.desc())
+        return self._first_committed(order, destination=destination, audience=audience, slot=slot, before=before)
+
+    def last_committed(self, *, destination: str, audience: str, slot: str) -> Delivery | None:
+        """The file that was delivered last, of whatever day."""
+        order = (deliveries.c.committed_at.desc(),)
+        return self._first_committed(order, destination=destination, audience=audience, slot=slot, before=None)
+
+    def _first_committed(
+        self, order: Iterable[sa.ColumnElement[Any]], *, before: date | None, **file: str
+    ) -> Delivery | None:
         statement = (
             sa.select(deliveries)
             .where(
-                deliveries.c.destination == destination,
-                deliveries.c.audience == audience,
-                deliveries.c.slot == slot,
-                deliveries.c.state == State.COMMITTED,
+                deliveries.c.state == State.COMMITTED, *(deliveries.c[name] == value for name, value in file.items())
             )
-            .order_by(deliveries.c.day.desc(), deliveries.c.revision.desc())
+            .order_by(*order)
             .limit(1)
         )
+        if before is not None:
+            statement = statement.where(deliveries.c.day < before)
         with self._transaction() as connection:
             row = connection.execute(statement).mappings().first()
+        return None if row is None else Delivery.of_row(row)
+
+    def beside(self, held: Delivery) -> Delivery | None:
+        """A delivery of the same file for another day that a worker is at right now."""
+        same = ("destination", "audience", "slot")
+        statement = sa.select(deliveries).where(
+            *(deliveries.c[name] == getattr(held, name) for name in same),
+            deliveries.c.day != held.day,
+            deliveries.c.lease_until > datetime.now(UTC),
+            deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
+        )
+        with self._transaction() as connection:
+            row = connection.execute(statement.limit(1)).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
     def health(self, audience: str) -> Health:
@@ -162,8 +192,18 @@ class Ledger:
         """
         written = self._compare_and_set(held, **changes)
         if written is None:
-            raise LedgerError(f"{held.name}: another worker took this delivery over; this one stops.")
+            raise _taken_over(held)
         return written
+
+    def accept(self, held: Delivery, guards: Iterable[str], *, why: str) -> None:
+        """Write down that `held` is sent although these guards refuse it; a retry adds nothing.
+
+        :raises LedgerError: Another worker took the delivery over: this one must stop.
+        """
+        with self._transaction() as connection:
+            if _compare_and_set(connection, held) is None:
+                raise _taken_over(held)
+            write_acceptances(connection, held, guards, why=why)
 
     def beginning_with(self, prefix: str) -> list[Delivery]:
         """The deliveries whose id begins so; two at most, for more are no better than two."""
@@ -219,6 +259,13 @@ class Claim:
         """
         self.advance(self.delivery.state)
 
+    def accept(self, guards: Iterable[str], *, why: str) -> None:
+        """Write down that it is sent although these guards refuse it.
+
+        :raises LedgerError: Another worker took it over.
+        """
+        self.ledger.accept(self.delivery, guards, why=why)
+
     def release(self) -> None:
         """Let others claim it at once; for a worker that gives up in an orderly way."""
         self.delivery = self.ledger.advance(self.delivery, lease_until=_NO_MOMENT)
@@ -237,6 +284,10 @@ def _translated() -> Iterator[None]:
         raise DeliveryBusyError("another worker began the same delivery just now. A task tries it again.") from None
     except sa.exc.SQLAlchemyError as error:
         raise LedgerError(f"the ledger does not answer ({reason_of(error)}). {_NO_LEDGER}") from None
+
+
+def _taken_over(held: Delivery) -> LedgerError:
+    return LedgerError(f"{held.name}: another worker took this delivery over; this one stops.")
 
 
 def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
@@ -302,7 +353,7 @@ def _facts(file: SealedFile, folder: str) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
         "sha256": file.sha256,
         "csv_sha256": file.csv_sha256,
-        "header_sha256": hashlib.sha256("\n".join(file.header).encode()).hexdigest(),
+        "header_sha256": header_digest(file.header),
         "recipient": file.recipient,
         "suppression_sha256": file.suppression.sha256 if file.suppression else "",
     }

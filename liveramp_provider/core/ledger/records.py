@@ -73,7 +73,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 
 #: The schema that these tables describe: the newest step in :mod:`liveramp_provider.core.ledger.migrations`.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 metadata = sa.MetaData()
 
@@ -203,6 +203,11 @@ class Delivery:
     def of_row(cls, row: sa.RowMapping) -> Delivery:
         """The delivery that a row of the table describes; a ledger of an earlier version may lack the last columns."""
         return cls(**{**row, "state": State(row["state"])})
+
+
+def header_digest(header: tuple[str, ...]) -> str:
+    """What the ledger keeps of a header row, to know it again."""
+    return hashlib.sha256("\n".join(header).encode()).hexdigest()
 
 
 def delivery_id_of(file: SealedFile) -> str:

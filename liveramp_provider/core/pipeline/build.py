@@ -6,7 +6,6 @@ gpg's status are good. With encryption on, no readable delivery file touches a d
 
 from __future__ import annotations
 
-import io
 import logging
 from datetime import UTC, datetime
 from time import monotonic
@@ -139,7 +138,7 @@ def _build_file(
         inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
         with step(f"build: writing {name}", total=rows.count) as progress:
             chunks = csv_chunks(name, rows, writer, progress=progress, reader=reader)
-            _write(destination, chunks, path=path, inner=inner)
+            recipient = _write(destination, chunks, path=path, inner=inner)
         with step(f"build: sealing {name}"):
             made = _sealed_file(
                 audience,
@@ -152,6 +151,7 @@ def _build_file(
                 rows=rows,
                 writer=writer,
                 path=path,
+                recipient=recipient,
             )
             sealed = place.seal(reader.scratch, made)
     log.info(
@@ -176,13 +176,13 @@ def _inputs(
         "region": destination.region,
         "file": file,
         "name": name,
-        "recipient": destination.encryption.recipient if destination.encryption else "",
+        "recipient": ",".join(destination.encryption.recipients) if destination.encryption else "",
     }
 
 
-def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> None:
-    """CSV chunks → gzip → gpg → `path`, as the destination asks."""
-    from liveramp_provider.core.csv import ChunkReader, gzipped
+def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> str:
+    """CSV chunks → gzip → gpg → `path`, as the destination asks; whom it is encrypted to, empty where it is not."""
+    from liveramp_provider.core.csv import gzipped
     from liveramp_provider.core.pgp import encrypt
 
     if destination.compression == "gzip":
@@ -191,17 +191,10 @@ def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inn
     if destination.encryption is None:
         with path.open("xb") as file:
             file.writelines(chunks)
-        return
-    reader = ChunkReader(chunks)
-    encrypt(
-        io.BufferedReader(reader, 1 << 20),
-        destination.encryption,
-        target=path,
-        inner_name=inner,
-        now=datetime.now(UTC),
-    )
-    if reader.failure is not None:
-        raise reader.failure
+        return ""
+    key = encrypt(chunks, destination.encryption, target=path, inner_name=inner, now=datetime.now(UTC))
+    log.info(f"build: {path.name} is encrypted to subkey {key.subkey} of {key.primary}")
+    return key.primary
 
 
 def _sealed_file(
@@ -216,6 +209,7 @@ def _sealed_file(
     rows: Rows,
     writer: CsvWriter,
     path: Path,
+    recipient: str,
 ) -> SealedFile:
     return SealedFile(
         path=path,
@@ -232,7 +226,7 @@ def _sealed_file(
         size_bytes=path.stat().st_size,
         sha256=digest_of(path),
         made_from=profiles.sha256,
-        recipient=destination.encryption.recipient if destination.encryption else "",
+        recipient=recipient,
         waterfall=rows.waterfall,
         blanked=rows.blanked,
         suppression=suppressed.record if suppressed else None,

@@ -7,7 +7,15 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Receipt
-from liveramp_provider.core.errors import LedgerError, RemoteFolderError, SealBrokenError, SmallAudienceError
+from liveramp_provider.core.errors import (
+    LedgerError,
+    LiveRampError,
+    RemoteFolderError,
+    SealBrokenError,
+    SmallAudienceError,
+)
+from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
+from liveramp_provider.core.guards.history import Due, check_alone, judge, past_of, warnings
 from liveramp_provider.core.ledger import State, delivery_id_of
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
@@ -15,6 +23,7 @@ from liveramp_provider.core.staging import digest_of
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import SealedFile
     from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.guards.acceptance import Acceptance
     from liveramp_provider.core.ledger import Claim, Delivery, Ledger
     from liveramp_provider.core.transports import Transport
 
@@ -22,7 +31,14 @@ log = logging.getLogger(__name__)
 
 
 def deliver(
-    file: SealedFile, destination: Destination, *, transport: Transport, ledger: Ledger, holder: str, why: str = ""
+    file: SealedFile,
+    destination: Destination,
+    *,
+    transport: Transport,
+    ledger: Ledger,
+    holder: str,
+    why: str = "",
+    acceptance: Acceptance = NOTHING_ACCEPTED,
 ) -> Receipt:
     """Put `file` at the receiver under its final name, once.
 
@@ -30,8 +46,12 @@ def deliver(
 
     :param holder: Who delivers; the same for every try of one task.
     :param why: Why the day is sent again, where `file` is a revision beyond the first.
+    :param acceptance: What is sent although a guard refuses it; the ledger keeps whatever of it was needed.
     :raises RevisionError: The revision before was not delivered, or there is no `why`; nothing was sent.
     :raises SmallAudienceError: Too few unique members; nothing was sent.
+    :raises OutOfOrderError: A later day was delivered, and the receiver would go back to this one; nothing was sent.
+    :raises SchemaDriftError: The header is not that of the last delivery; nothing was sent.
+    :raises SuspiciousShrinkError: Far fewer members than the day before; nothing was sent.
     :raises SealBrokenError: The bytes are gone, or not those that were sealed; nothing was sent.
     :raises TransientError: It broke off, or somebody else is at it: try again.
     :raises ConfigError: Host key, credentials or folder are wrong.
@@ -43,10 +63,14 @@ def deliver(
         log.info(f"deliver: {found.name} was delivered at {found.committed_at:%F %H:%M} UTC; nothing is sent")
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
+    # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
+    due = Due.file(file) if found is None or ledger.may_change(file) else Due.delivery(found)
+    judge(due, destination, ledger=ledger, acceptance=acceptance)
     _check_seal(file)
     claim = ledger.claim(file, folder=destination.path, holder=holder, why=why)
     if claim.delivery.state is State.COMMITTED:
         return _receipt(claim.delivery, sent_now=False)
+    _judge_again(claim, destination, acceptance)
     _check_way(claim, destination)
     transport.send(file.path, claim)
     receipt = _receipt(claim.delivery, sent_now=True)
@@ -70,6 +94,25 @@ def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> N
         f"{file.name}: {file.members:,} unique members, and a file needs {destination.min_members:,}; "
         f"it was not sent. {still}."
     )
+
+
+def _judge_again(claim: Claim, destination: Destination, acceptance: Acceptance) -> None:
+    """Under the claim: another delivery may have been made in between, and a lost seal may have been waited for."""
+    due = Due.delivery(claim.delivery)
+    try:
+        check_alone(claim.delivery, destination, ledger=claim.ledger)
+        accepted = judge(due, destination, ledger=claim.ledger, acceptance=acceptance)
+    except LiveRampError:
+        claim.release()
+        raise
+    for warning in warnings(due, destination, past_of(due, claim.ledger)):
+        log.warning(f"deliver: {warning}")
+    if accepted:
+        claim.accept([objection.guard for objection in accepted], why=acceptance.why)
+    for objection in accepted:
+        log.warning(f"deliver: {due.name}: {objection.words}; accepted ({objection.guard}): {acceptance.why}")
+    for guard in sorted(acceptance.guards.difference(objection.guard for objection in accepted)):
+        log.info(f"deliver: {due.name}: accept has {guard}, which was not needed")
 
 
 def _check_seal(file: SealedFile) -> None:
