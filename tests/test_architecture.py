@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TEST_MODULES = sorted((ROOT / "tests").rglob("*.py"))
 
 #: What may not be loaded where every DAG file is parsed every half minute.
-HEAVY = {"alembic", "asyncssh", "boto3", "duckdb", "ibis", "pandas", "paramiko"}
+HEAVY = {"alembic", "asyncssh", "boto3", "duckdb", "gnupg", "ibis", "pandas", "paramiko"}
 
 #: Makes any import of Airflow fail, as on a machine that has none.
 WITHOUT_AIRFLOW = """

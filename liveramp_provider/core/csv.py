@@ -85,3 +85,36 @@ def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if compressed := compressor.compress(chunk):
             yield compressed
     yield compressor.flush()
+
+
+class ChunkReader(io.RawIOBase):
+    """A file to read from, over chunks that are made as they are asked for.
+
+    gpg is fed from a thread that swallows exceptions, so a source that raises ends the file here and its error is
+    kept in :attr:`failure`: whoever reads must look at it before believing that the file is whole.
+    """
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed asks for any buffer
+        """Fill `buffer` as far as the current chunk goes; 0 at the end."""
+        while not self._rest:
+            try:
+                chunk = next(self._chunks, None)
+            except Exception as error:  # noqa: BLE001 - kept for the reader's owner, who raises it
+                self.failure, chunk = error, None
+            if chunk is None:
+                return 0
+            # A view, because cutting bytes copies what is left of them each time.
+            self._rest = memoryview(chunk)
+        taken = min(len(buffer), len(self._rest))
+        buffer[:taken] = self._rest[:taken]
+        self._rest = self._rest[taken:]
+        return taken

@@ -72,7 +72,7 @@ def _from_all_members(profiles: Profiles, waterfall: dict[str, int]) -> dict[str
 def csv_chunks(name: str, rows: Rows, writer: CsvWriter, *, progress: Progress, reader: Reader) -> Iterator[bytes]:
     """The CSV of `rows` through `writer`; what must not be sealed fails at the latest after the last chunk.
 
-    :param progress: Counts the rows as they go.
+    :param progress: Counts the rows as they go; whoever encrypts takes the chunks in another thread.
     :raises DataError: The keys are not unique and ascending, or the CSV is larger than the receiver takes.
     :raises SealBrokenError: Other than the counted rows were written.
     """

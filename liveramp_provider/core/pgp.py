@@ -13,22 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.core.errors import EncryptionError, EncryptionKeyError
 from liveramp_provider.core.gpg import Gpg
 from liveramp_provider.core.pgp_packets import check_sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
     from liveramp_provider.core.audience import Encryption
 
 log = logging.getLogger(__name__)
 
 _REVOKED, _EXPIRED, _INVALID = "r", "e", "i"
-# Their places among the counts of an import.
-_IMPORTED, _SECRET_KEYS_READ = 2, 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +37,6 @@ class EncryptionKey:
     primary: str
     subkey: str
     expires: datetime | None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Key:
-    """A key in a key ring as gpg lists it: itself, or one of its subkeys."""
-
-    fingerprint: str
-    validity: str
-    created: int
-    expires: datetime | None
-    capabilities: str
-    subkeys: list[_Key]
 
 
 def check_key(encryption: Encryption, *, now: datetime) -> EncryptionKey:
@@ -62,9 +49,7 @@ def check_key(encryption: Encryption, *, now: datetime) -> EncryptionKey:
         return _chosen(ring, encryption, now=now)
 
 
-def encrypt(
-    source: Iterable[bytes], encryption: Encryption, *, target: Path, inner_name: str, now: datetime
-) -> EncryptionKey:
+def encrypt(source: BinaryIO, encryption: Encryption, *, target: Path, inner_name: str, now: datetime) -> EncryptionKey:
     """Encrypt all of `source` into the file `target`, and check what that has become; when it fails, nothing is left.
 
     :param inner_name: File name that the receiver finds inside; never the local path.
@@ -74,19 +59,37 @@ def encrypt(
     with _key_ring() as ring:
         key = _chosen(ring, encryption, now=now)
         try:
-            answer = ring.run(
-                *("--yes", "--always-trust", "--recipient", f"{key.subkey}!", "--output", str(target)),
-                # Compressed bytes do not shrink again, and gpg's own compression is five times slower than the rest.
-                *("--compress-algo", "none", "--set-filename", inner_name, "--encrypt"),
-                source=source,
-            )
-            if answer.code or not answer.took_all or answer.said("END_ENCRYPTION") is None:
-                raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({answer.ending}); no file was sealed.")
-            check_sealed(target, subkey=key.subkey)
+            _run(ring, source, key, target=target, inner_name=inner_name)
+            check_sealed(target, ring=ring, subkey=key.subkey)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
     return key
+
+
+def _run(ring: Gpg, source: BinaryIO, key: EncryptionKey, *, target: Path, inner_name: str) -> None:
+    feed = ring.feed(source)
+    try:
+        result = ring.encrypt_file(
+            feed,
+            [f"{key.subkey}!"],
+            armor=False,
+            always_trust=True,
+            output=str(target),
+            # Compressed bytes do not shrink again, and gpg's own compression is five times slower than all the rest.
+            extra_args=["--compress-algo", "none", "--set-filename", inner_name],
+        )
+    except BrokenPipeError:
+        raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({_ending(ring, 'stopped half-way')}).") from None
+    finally:
+        feed.end()
+    if not result.ok or result.returncode:
+        ending = _ending(ring, result.status or f"exit code {result.returncode}")
+        raise EncryptionError(f"gpg could not encrypt to {key.subkey} ({ending}); no file was sealed.")
+
+
+def _ending(ring: Gpg, words: str) -> str:
+    return f"ended after it was silent for {ring.silence_s:g} s" if ring.went_silent else words
 
 
 @contextmanager
@@ -94,7 +97,7 @@ def _key_ring() -> Iterator[Gpg]:
     # A short path: gpg's agent socket lies in it and may have 108 characters at most.
     home = Path(tempfile.mkdtemp(prefix="lr-"))
     try:
-        yield Gpg(home=home)
+        yield Gpg(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -123,26 +126,23 @@ def _chosen(ring: Gpg, encryption: Encryption, *, now: datetime) -> EncryptionKe
     raise EncryptionKeyError("\n".join(map(str, faults)))
 
 
-def _imported(ring: Gpg, path: Path) -> dict[str, _Key]:
+def _imported(ring: Gpg, path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise EncryptionKeyError(f"{path} cannot be read: {error.strerror}.") from None
-    # With a path too long for the agent's socket gpg reports a failure, and has imported all the same.
-    counts = ring.run("--import", source=[content]).said("IMPORT_RES")
-    if counts is None or len(counts) <= _SECRET_KEYS_READ:
-        raise EncryptionError(f"gpg could not read {path.name}; no file was sealed.")
-    if counts[_SECRET_KEYS_READ] != "0":
+    try:
+        found = ring.import_keys(content)
+        keys = {key["fingerprint"]: key for key in ring.list_keys()}
+    except (BrokenPipeError, LookupError, TypeError, ValueError):
+        raise EncryptionError(f"gpg could not read {path.name} ({_ending(ring, 'stopped half-way')}).") from None
+    if ring.went_silent or "IMPORT_RES" not in getattr(found, "stderr", "") or (found.imported and not keys):
+        raise EncryptionError(f"gpg could not read {path.name} ({_ending(ring, f'exit code {found.returncode}')}).")
+    if found.sec_read:
         raise EncryptionKeyError(
             f"{path.name} holds a secret key, and whoever has that can read every delivery. "
             "Tell the receiver, and ask for the public key alone."
         )
-    try:
-        keys = {key.fingerprint: key for key in _listed(ring)}
-    except (IndexError, ValueError):
-        raise EncryptionError("gpg's list of keys cannot be read; no file was sealed.") from None
-    if not keys and counts[_IMPORTED] != "0":
-        raise EncryptionError(f"gpg has lost the keys of {path.name}; no file was sealed.")
     if not keys:
         raise EncryptionKeyError(
             f"{path.name} holds no PGP public key. Ask the receiver for it and export it with --armor."
@@ -150,54 +150,32 @@ def _imported(ring: Gpg, path: Path) -> dict[str, _Key]:
     return keys
 
 
-def _listed(ring: Gpg) -> list[_Key]:
-    """The keys of the ring; the columns are those of GnuPG's doc/DETAILS."""
-    answer = ring.run("--with-colons", "--fixed-list-mode", "--list-keys")
-    if answer.code:
-        raise EncryptionError(f"gpg could not list keys ({answer.ending}); no file was sealed.")
-    keys: list[_Key] = []
-    for columns in (line.split(":") for line in answer.output.splitlines()):
-        if columns[0] == "pub":
-            keys.append(_key(columns))
-        elif columns[0] == "sub":
-            keys[-1].subkeys.append(_key(columns))
-        elif columns[0] == "fpr":
-            latest = keys[-1].subkeys[-1] if keys[-1].subkeys else keys[-1]
-            latest.fingerprint = columns[9]
-    return keys
-
-
-def _key(columns: list[str]) -> _Key:
-    return _Key(
-        fingerprint="",
-        validity=columns[1],
-        created=int(columns[5]),
-        expires=datetime.fromtimestamp(int(columns[6]), UTC) if columns[6] else None,
-        capabilities=columns[11],
-        subkeys=[],
-    )
-
-
-def _usable_subkey(key: _Key, *, name: str, now: datetime) -> EncryptionKey:
-    if key.validity == _REVOKED:
-        raise EncryptionKeyError(f"{name}: the key {key.fingerprint} is revoked. Ask the receiver for the current one.")
-    if key.validity == _EXPIRED or (key.expires is not None and key.expires <= now):
-        when = f" since {key.expires:%Y-%m-%d}" if key.expires else ""
+def _usable_subkey(key: dict[str, Any], *, name: str, now: datetime) -> EncryptionKey:
+    fingerprint = key["fingerprint"]
+    if key["trust"] == _REVOKED:
+        raise EncryptionKeyError(f"{name}: the key {fingerprint} is revoked. Ask the receiver for the current one.")
+    expiry = _expiry(key)
+    if key["trust"] == _EXPIRED or (expiry is not None and expiry <= now):
+        when = f" since {expiry:%Y-%m-%d}" if expiry else ""
         raise EncryptionKeyError(
-            f"{name}: the key {key.fingerprint} has expired{when}. Ask the receiver for the current one."
+            f"{name}: the key {fingerprint} has expired{when}. Ask the receiver for the current one."
         )
     usable = [
-        subkey
-        for subkey in key.subkeys
-        if "e" in subkey.capabilities
-        and subkey.validity not in (_REVOKED, _EXPIRED, _INVALID)
-        and (subkey.expires is None or subkey.expires > now)
+        (int(subkey["date"]), subkey)
+        for subkey in key.get("subkey_info", {}).values()
+        if "e" in subkey["cap"]
+        and subkey["trust"] not in (_REVOKED, _EXPIRED, _INVALID)
+        and ((until := _expiry(subkey)) is None or until > now)
     ]
     if not usable:
         raise EncryptionKeyError(
-            f"{name}: the key {key.fingerprint} has no encryption subkey that is valid today. "
+            f"{name}: the key {fingerprint} has no encryption subkey that is valid today. "
             "Ask the receiver for the current one."
         )
-    newest = max(usable, key=lambda subkey: subkey.created)
-    until = min((expiry for expiry in (key.expires, newest.expires) if expiry is not None), default=None)
-    return EncryptionKey(primary=key.fingerprint, subkey=newest.fingerprint, expires=until)
+    newest = max(usable, key=lambda pair: pair[0])[1]
+    until = min((e for e in (expiry, _expiry(newest)) if e is not None), default=None)
+    return EncryptionKey(primary=fingerprint, subkey=newest["fingerprint"], expires=until)
+
+
+def _expiry(key: dict[str, Any]) -> datetime | None:
+    return datetime.fromtimestamp(int(key["expires"]), UTC) if key["expires"] else None

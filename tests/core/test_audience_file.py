@@ -452,7 +452,7 @@ def test_reading_an_audience_file_loads_no_engine() -> None:
     code = (
         "import sys; from liveramp_provider.core.audience_file import load_audience; "
         f"load_audience({str(EXAMPLE)!r}); "
-        "print(sys.modules.keys() & {'airflow', 'duckdb', 'ibis', 'pandas', 'pyarrow', 'asyncssh'})"
+        "print(sys.modules.keys() & {'airflow', 'duckdb', 'ibis', 'pandas', 'pyarrow', 'gnupg', 'asyncssh'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

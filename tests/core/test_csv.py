@@ -6,13 +6,14 @@ import csv
 import gzip
 import hashlib
 import io
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liveramp_provider.core.csv import CsvWriter, gzipped
+from liveramp_provider.core.csv import ChunkReader, CsvWriter, gzipped
 from liveramp_provider.core.errors import DataError
 
 
@@ -86,3 +87,23 @@ def test_gzip_says_nothing_but_the_bytes() -> None:
     assert (magic, flags, time) == (b"\x1f\x8b\x08", 0, bytes(4))
     assert gzip.decompress(compressed) == b"".join(chunks)
     assert b"".join(gzipped(chunks)) == compressed
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(1, 40))
+def test_chunks_read_as_one_file(chunks: list[bytes], size: int) -> None:
+    """However the chunks fall and however much is asked for, the reader gives the same bytes in order."""
+    reader = io.BufferedReader(ChunkReader(iter(chunks)), 16)
+    parts = list(iter(lambda: reader.read(size), b""))
+    assert b"".join(parts) == b"".join(chunks)
+
+
+def test_a_source_that_breaks_ends_the_file_and_keeps_its_error() -> None:
+    """Gpg's thread swallows exceptions, so the error is kept for the one who can raise it."""
+
+    def breaking() -> Iterator[bytes]:
+        yield b"abc"
+        raise DataError("broke")
+
+    reader = ChunkReader(breaking())
+    assert io.BufferedReader(reader).read() == b"abc"
+    assert str(reader.failure) == "broke"

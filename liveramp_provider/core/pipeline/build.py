@@ -6,6 +6,7 @@ gpg's status are good. With encryption on, no readable delivery file touches a d
 
 from __future__ import annotations
 
+import io
 import logging
 from datetime import UTC, datetime
 from time import monotonic
@@ -182,7 +183,7 @@ def _inputs(
 
 def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> str:
     """CSV chunks → gzip → gpg → `path`, as the destination asks; whom it is encrypted to, empty where it is not."""
-    from liveramp_provider.core.csv import gzipped
+    from liveramp_provider.core.csv import ChunkReader, gzipped
     from liveramp_provider.core.pgp import encrypt
 
     if destination.compression == "gzip":
@@ -192,7 +193,16 @@ def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inn
         with path.open("xb") as file:
             file.writelines(chunks)
         return ""
-    key = encrypt(chunks, destination.encryption, target=path, inner_name=inner, now=datetime.now(UTC))
+    reader = ChunkReader(chunks)
+    key = encrypt(
+        io.BufferedReader(reader, 1 << 20),
+        destination.encryption,
+        target=path,
+        inner_name=inner,
+        now=datetime.now(UTC),
+    )
+    if reader.failure is not None:
+        raise reader.failure
     log.info(f"build: {path.name} is encrypted to subkey {key.subkey} of {key.primary}")
     return key.primary
 
