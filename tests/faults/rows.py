@@ -32,6 +32,8 @@ _TAKEOVER = "integration/test_s3_takeover.py::"
 _RUNS = "airflow/test_runs.py::"
 _RUNNING = "running/test_running.py::"
 _PGP = "core/test_pgp.py::"
+_GPG = "core/test_gpg_faults.py::"
+_GUARDS = "core/test_guards.py::"
 _HOSTILE = "core/test_audience_file_hostile.py::"
 _CSV = "core/test_csv.py::"
 _STAGING = "core/test_staging.py::"
@@ -193,7 +195,11 @@ ROWS = (
         number=36,
         fault="an older day after a newer one",
         promise="incremental: sent with a warning; refresh: refused",
-        why="not tried",
+        tests=(
+            f"{_GUARDS}test_order",
+            f"{_CONTRACT}test_a_late_day",
+            f"{_CONTRACT}test_what_a_guard_refuses",
+        ),
     ),
     Row(
         number=37,
@@ -274,13 +280,21 @@ ROWS = (
         number=46,
         fault="gpg is missing, fails, hangs",
         promise="stopped; no readable file",
-        tests=(f"{_STAGING}test_an_unusable_key_seals_nothing",),
+        tests=(
+            f"{_GPG}test_a_gpg_that_dies_or_raves",
+            f"{_GPG}test_a_gpg_that_never_ends",
+            f"{_GPG}test_what_cannot_be_started",
+            f"{_STAGING}test_an_unusable_key_seals_nothing",
+        ),
     ),
     Row(
         number=47,
         fault="gpg's output is cut, or for another key",
         promise="stopped",
-        tests=(f"{_PGP}test_subkey_is_the_only_recipient",),
+        tests=(
+            f"{_GPG}test_what_is_not_for_the_receiver_alone",
+            f"{_PGP}test_subkey_is_the_only_recipient",
+        ),
     ),
     Row(
         number=48,
@@ -380,8 +394,26 @@ ROWS = (
         promise="cannot be said: a destination names one region, by whose rules its files are made",
         tests=("core/test_destination_liveramp.py::test_limits_of_each_region",),
     ),
-    Row(number=62, fault="another header than last time", promise="refused", why="not tried"),
-    Row(number=63, fault="far fewer members than last time", promise="refused", why="not tried"),
+    Row(
+        number=62,
+        fault="another header than last time",
+        promise="refused",
+        tests=(
+            f"{_GUARDS}test_another_header",
+            f"{_GUARDS}test_another_header_is_refused_before_a_row_is_read",
+            f"{_CONTRACT}test_what_a_guard_refuses",
+        ),
+    ),
+    Row(
+        number=63,
+        fault="far fewer members than last time",
+        promise="refused",
+        tests=(
+            f"{_GUARDS}test_shrinking",
+            f"{_GUARDS}test_shrinking_is_exact",
+            f"{_CONTRACT}test_what_a_guard_refuses",
+        ),
+    ),
     Row(
         number=64,
         fault="of two files, one cannot be sent",
