@@ -32,6 +32,8 @@ _TAKEOVER = "integration/test_s3_takeover.py::"
 _RUNS = "airflow/test_runs.py::"
 _RUNNING = "running/test_running.py::"
 _PGP = "core/test_pgp.py::"
+_GPG = "core/test_gpg_faults.py::"
+_GUARDS = "core/test_guards.py::"
 _HOSTILE = "core/test_audience_file_hostile.py::"
 _CSV = "core/test_csv.py::"
 _STAGING = "core/test_staging.py::"
@@ -114,9 +116,12 @@ ROWS = (
     ),
     Row(
         number=19,
-        fault="another, unknown or weaker host key",
+        fault="another, or an unknown host key",
         promise="stopped before any credential is sent",
-        tests=(f"{_LOGIN}test_wrong_host_key", f"{_LOGIN}test_known_hosts_that_do_not_know"),
+        tests=(
+            f"{_LOGIN}test_wrong_host_key",
+            f"{_LOGIN}test_known_hosts_that_do_not_know",
+        ),
     ),
     Row(
         number=20,
@@ -158,7 +163,8 @@ ROWS = (
         number=31,
         fault="SIGTERM, Airflow's timeout, eviction",
         promise="stopped; the upload is removed and the lease released",
-        tests=(f"{_SFTP}test_failure_frees_the_claim", f"{_DELIVER}test_ledger_lost_during_an_upload"),
+        tests=(f"{_SFTP}test_failure_frees_the_claim",),
+        why="Airflow's own timeout: not tried",
     ),
     Row(
         number=32,
@@ -189,12 +195,16 @@ ROWS = (
         number=36,
         fault="an older day after a newer one",
         promise="incremental: sent with a warning; refresh: refused",
-        why="not tried",
+        tests=(
+            f"{_GUARDS}test_order",
+            f"{_CONTRACT}test_a_late_day",
+            f"{_CONTRACT}test_what_a_guard_refuses",
+        ),
     ),
     Row(
         number=37,
         fault="the ledger cannot be read, stops, or changed by hand",
-        promise="stopped; no ledger, no delivery",
+        promise="stopped, or told as failed: no ledger, no delivery",
         tests=(
             f"{_CONTRACT}test_no_ledger_no_delivery",
             f"{_POSTGRES}test_ledger_stopped_during_an_upload",
@@ -233,6 +243,7 @@ ROWS = (
             "airflow/test_dag.py::test_schedule_is_partitioned_by_snapshot_day",
             "core/test_naming.py::test_two_days_never_share_a_name",
         ),
+        why="other clocks: not tried",
     ),
     Row(
         number=43,
@@ -269,15 +280,29 @@ ROWS = (
         number=46,
         fault="gpg is missing, fails, hangs",
         promise="stopped; no readable file",
-        tests=(f"{_STAGING}test_an_unusable_key_seals_nothing",),
+        tests=(
+            f"{_GPG}test_a_gpg_that_dies_or_raves",
+            f"{_GPG}test_a_gpg_that_never_ends",
+            f"{_GPG}test_what_cannot_be_started",
+            f"{_STAGING}test_an_unusable_key_seals_nothing",
+        ),
     ),
     Row(
         number=47,
         fault="gpg's output is cut, or for another key",
         promise="stopped",
-        tests=(f"{_PGP}test_subkey_is_the_only_recipient",),
+        tests=(
+            f"{_GPG}test_what_is_not_for_the_receiver_alone",
+            f"{_PGP}test_subkey_is_the_only_recipient",
+        ),
     ),
-    Row(number=48, fault="300 MB to 5 GB to encrypt", promise="memory flat", tests=(f"{_PGP}test_any_size",)),
+    Row(
+        number=48,
+        fault="files of any size to encrypt",
+        promise="decrypts to the same bytes",
+        tests=(f"{_PGP}test_any_size",),
+        why="gigabytes: not tried",
+    ),
     Row(
         number=49,
         fault="the name inside the encrypted file",
@@ -299,8 +324,8 @@ ROWS = (
     Row(
         number=52,
         fault="cells that begin with = + - @",
-        promise="by the column's rule",
-        tests=("test_plain_reading.py::test_control_characters",),
+        promise="sent as they are: LiveRamp's machines read them, and a quote sign would break the match",
+        why="not tried",
     ),
     Row(
         number=53,
@@ -369,8 +394,26 @@ ROWS = (
         promise="cannot be said: a destination names one region, by whose rules its files are made",
         tests=("core/test_destination_liveramp.py::test_limits_of_each_region",),
     ),
-    Row(number=62, fault="another header than last time", promise="refused", why="not tried"),
-    Row(number=63, fault="far fewer members than last time", promise="refused", why="not tried"),
+    Row(
+        number=62,
+        fault="another header than last time",
+        promise="refused",
+        tests=(
+            f"{_GUARDS}test_another_header",
+            f"{_GUARDS}test_another_header_is_refused_before_a_row_is_read",
+            f"{_CONTRACT}test_what_a_guard_refuses",
+        ),
+    ),
+    Row(
+        number=63,
+        fault="far fewer members than last time",
+        promise="refused",
+        tests=(
+            f"{_GUARDS}test_shrinking",
+            f"{_GUARDS}test_shrinking_is_exact",
+            f"{_CONTRACT}test_what_a_guard_refuses",
+        ),
+    ),
     Row(
         number=64,
         fault="of two files, one cannot be sent",
