@@ -3,6 +3,7 @@
 # make test  – install what the tests need, then lint, types, import contracts and all tests
 # make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB
 # make faults – the table of docs/reliability.md; half an hour
+# make mutants – the code that delivers, changed in every small way: which changes no test sees; hours
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PORT   ?= 8080
 BIN := .venv/bin
 UV  := .uv/bin/uv
 
-.PHONY: demo up test slow faults bench check lock screenshots clean packages gpg
+.PHONY: demo up test slow faults mutants bench check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
@@ -29,6 +30,11 @@ slow: packages .venv/installed
 
 faults: packages .venv/installed
 	$(BIN)/python -m tests.faults
+
+mutants: packages .venv/installed
+	$(UV) --quiet pip install --python .venv mutmut==3.8.1
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 bench: packages .venv/installed
 	$(BIN)/python -m benchmarks.read_postgres
@@ -82,4 +88,4 @@ packages:
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing > /dev/null
 
 clean:
-	rm -rf .venv .uv .demo
+	rm -rf .venv .uv .demo mutants

@@ -105,7 +105,7 @@ ROWS = (
         fault="new keys all the time; more than 4 GiB",
         promise="exactly once, memory flat",
         tests=(f"{_FAULTS}test_new_keys_at_openssh",),
-        why="more than 4 GiB by hand: `pytest tests/slow/large_file.py`",
+        why="more than 4 GiB: `make slow`",
     ),
     Row(
         number=18,

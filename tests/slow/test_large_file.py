@@ -1,4 +1,4 @@
-"""What takes minutes and gigabytes; its name keeps it out of the usual run: ``pytest tests/slow/large_file.py``."""
+"""What takes minutes and gigabytes."""
 
 from __future__ import annotations
 
