@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -109,7 +109,9 @@ def _throw_away_home() -> Iterator[Path]:
         yield home
     finally:
         _stop_agent(home)
-        shutil.rmtree(home)
+        while home.exists():
+            with suppress(FileNotFoundError):  # an agent may still take its sockets away
+                shutil.rmtree(home)
 
 
 def _stop_agent(home: Path) -> None:

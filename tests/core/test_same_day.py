@@ -254,10 +254,11 @@ def test_the_same_files_from_three_places(tmp_path: Path, engine: sa.Engine) -> 
 
 
 def test_a_day_built_again_after_a_week(tmp_path: Path, engine: sa.Engine) -> None:
-    """With a week of other days between, the same bytes are sealed; built from nothing, the same CSV."""
+    """With other days of a week between, the same bytes are sealed; built from nothing, the same CSV."""
+    between = [WEEK[0], WEEK[-1]]
     site = Site("events", tmp_path, engine)
     first = site.build(DAY, encrypted=True)
-    others = {site.build(day, encrypted=True)["PII"].csv_sha256 for day in WEEK if day != DAY}
+    others = {site.build(day, encrypted=True)["PII"].csv_sha256 for day in between}
     again = site.build(DAY, encrypted=True)
     assert bytes_of(again) == bytes_of(first)
     anew = site.build(DAY, staging="elsewhere", encrypted=True)
@@ -266,7 +267,7 @@ def test_a_day_built_again_after_a_week(tmp_path: Path, engine: sa.Engine) -> No
     }
     # Nothing was handed over from one staging to the other, and every day was another.
     assert anew["PII"].sha256 != first["PII"].sha256
-    assert len(others | {first["PII"].csv_sha256}) == len(WEEK)
+    assert len(others | {first["PII"].csv_sha256}) == 1 + len(between)
 
 
 def bytes_of(files: Mapping[str, SealedFile]) -> dict[str, bytes]:

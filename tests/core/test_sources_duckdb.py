@@ -97,7 +97,7 @@ def test_many_batches(dialect: str, query: str, tmp_path: Path) -> None:
     """All rows of all batches arrive, in the order of the query."""
     landed = table(sa.create_engine(f"{dialect}://"), tmp_path, query, "i")
     assert landed["i"].to_pylist() == list(range(3 * BATCH_ROWS))
-    assert pq.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 3
+    assert pq.ParquetFile(tmp_path / "rows.parquet").num_row_groups > 3  # written as they came, and not at the end
 
 
 @pytest.mark.parametrize("query", ["select x from nowhere", "selekt 1", f"select cast('{CANARY}' as int) as x"])
