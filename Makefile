@@ -61,6 +61,7 @@ check: .venv/installed
 	@$(UV) --quiet venv --allow-existing --no-python-downloads --python $(PYTHON) .venv
 	@$(UV) --quiet pip sync --python .venv --require-hashes --compile-bytecode requirements.lock
 	@$(UV) --quiet pip install --python .venv --no-deps --editable .
+	@$(BIN)/python -m compileall -q liveramp_provider
 	@touch $@
 
 lock: .uv/installed

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TaskGroup, task
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TaskGroup, get_parsing_context, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowFailException
@@ -57,12 +57,18 @@ def dags_in(folder: str | Path) -> dict[str, DAG]:
     A file with faults becomes a placeholder DAG that shows them, so that it takes no other audience down with it.
     """
     dags: dict[str, DAG] = {}
-    for path in sorted(Path(folder).glob("*.yaml")):
+    for path in _needed(sorted(Path(folder).glob("*.yaml"))):
         dag = dag_of_file(path)
         if dag.dag_id in dags:
             dag = _placeholder(path.stem, f"{path.name}: another file already describes {dag.dag_id}.")
         dags[dag.dag_id] = dag
     return dags
+
+
+def _needed(paths: list[Path]) -> list[Path]:
+    """All of `paths`; in a task, whose DAG is known, the file of that one if it can be told."""
+    wanted = get_parsing_context().dag_id
+    return [path for path in paths if _id_written_in(path) == wanted] or paths
 
 
 def dag_of_file(path: Path) -> DAG:
@@ -227,7 +233,7 @@ def _placeholder(dag_id: str, faults: str) -> DAG:
 
 
 def _id_written_in(path: Path) -> str:
-    """The id that a broken file seems to mean: its own, or else its name."""
+    """The id that a file seems to mean, also a broken one: its own, or else its name."""
     try:
         written = re.search(r"^audience:\s*[\"']?([A-Za-z0-9_-]{1,64})[\"']?\s*(#.*)?$", path.read_text(), re.MULTILINE)
     except (OSError, UnicodeDecodeError):

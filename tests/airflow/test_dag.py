@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronPartitionTimetable, RetryAction
+from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
 
 from liveramp_provider.core import errors
 from liveramp_provider.core.audience_file import load_audience
@@ -113,6 +114,20 @@ def test_two_files_of_one_audience(dags_folder: Path) -> None:
 
     assert len(dags["high_value_customers"].tasks) == 6
     assert "another file already describes high_value_customers" in (dags["second"].doc_md or "")
+
+
+def test_a_task_reads_the_file_of_its_dag_alone(dags_folder: Path) -> None:
+    """Hundreds of audiences do not slow each other's tasks down; a DAG that no file names is looked for in all."""
+    audiences = dags_folder / "audiences"
+    original = (audiences / "high_value_customers.yaml").read_text()
+    (audiences / "others.yaml").write_text(original.replace("audience: high_value", "audience: low_value"))
+
+    def found(dag_id: str) -> set[str]:
+        with _airflow_parsing_context_manager(dag_id=dag_id):
+            return set(dags_in(audiences))
+
+    assert found("low_value_customers") == {"low_value_customers"}
+    assert found("others") == {"high_value_customers", "low_value_customers"}
 
 
 @pytest.mark.parametrize(
