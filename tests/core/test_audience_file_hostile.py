@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
             load_audience(tmp_path / name)
 
 
-@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_text_breaks_the_reader(tmp_path: Path, data: st.DataObject) -> None:
     """A good file with a piece cut out, doubled or replaced is either good or told: nothing else is ever raised."""

@@ -232,9 +232,7 @@ OWN_FILES = (
 OWN_TRAITS = (*CUSTOMER_TRAITS, *DEVICE_TRAITS)
 
 
-@settings(
-    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(members=st.lists(st.none() | ids, max_size=30), people=st.dictionaries(ids, person, min_size=8, max_size=25))
 def test_any_people(tmp_path_factory: pytest.TempPathFactory, members: list[str | None], people: dict) -> None:
     """However odd the keys and values, every cell and every count is what the rules in plain words give."""

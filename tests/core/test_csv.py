@@ -41,7 +41,7 @@ def test_utf8_without_mark() -> None:
 cell = st.none() | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n"), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(cell, cell), max_size=20), st.integers(1, 5))
 def test_reads_back(cells: list[tuple[str | None, str | None]], size: int) -> None:
     """Whatever the cells and however they were batched, a CSV reader gets the same cells back, and nulls as empty."""

@@ -144,7 +144,7 @@ def test_rule_is_the_plain_reading(engine: Backend, name: str) -> None:
     rule, plain, texts = RULES[name]
     outcomes = asked(engine, rule)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(texts)
     def check(given: list[str | None]) -> None:
         assert outcomes(given) == [without_control(plain(text)) for text in given]
@@ -189,7 +189,7 @@ def test_device_rule_is_the_plain_reading(engine: Backend, kind: Identifier, has
     outcomes = asked(engine, identifiers.device_rule(kind, hashed_file=hash is not None))
     plain = plain_reading.idfa if kind is Identifier.IDFA else plain_reading.gaid
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(values(devices))
     def check(given: list[str | None]) -> None:
         assert outcomes(given) == [plain(text, hash) for text in given]
@@ -201,7 +201,7 @@ def test_control_characters_are_noticed(engine: Backend) -> None:
     """A control character counts when it was inside the value, and not when it was trimmed off with the spaces."""
     ask = Asked(engine, "string", column(identifiers.has_control_character))
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(values(unicode_text))
     def check(given: list[str | None]) -> None:
         assert [row["answer"] for row in ask(given)] == [plain_reading.free_text(text).control for text in given]
@@ -228,7 +228,7 @@ def test_of_all_characters_an_email_loses_only_white_space(engine: Backend) -> N
     assert refused == (set(CONTROL) - set(WHITE_SPACE)) | {"@"}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.one_of(
@@ -246,7 +246,7 @@ def test_floats_as_text(engine: Backend, given: list[float]) -> None:
     assert [row["answer"] for row in ask(numbers)] == [plain_reading.canonical(value) for value in numbers]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20), max_size=50
@@ -313,7 +313,7 @@ def test_golden_devices(engine: Backend, kind: Identifier, given: str, digest: s
     assert sha1(engine, identifiers.device_rule(kind, hashed_file=True), given) == digest
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(unicode_text, max_size=40))
 def test_hashes_are_of_utf8(engine: Backend, given: list[str]) -> None:
     """A digest is of the value's UTF-8 bytes, in lower case."""

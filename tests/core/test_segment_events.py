@@ -110,7 +110,7 @@ def written(engine: Backend, folder: str, files: list[list[str]]) -> Log:
     return log
 
 
-PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 SOME_DAY = {"day": st.sampled_from(DAYS), "zone": st.sampled_from(["America/New_York", "Asia/Tokyo"])}
 
 

@@ -205,7 +205,7 @@ LISTED = st.sampled_from(["plain", "typed", "md5", "sha1", "sha256"])
 KNOWN = st.sampled_from(["plain", "typed", "sha1"])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     people=st.lists(st.tuples(st.none() | ADDRESSES, st.none() | NUMBERS, KNOWN), min_size=1, max_size=8),
     opt_outs=st.lists(st.tuples(ADDRESSES | NUMBERS, LISTED), min_size=1, max_size=6),

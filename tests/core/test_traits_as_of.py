@@ -226,7 +226,7 @@ zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), ZoneInfo
 histories = st.lists(st.tuples(st.sampled_from("abc"), moments, st.none() | moments, zones), max_size=12)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(history=histories, as_text=st.booleans())
 def test_like_the_plain_reading(history: list[tuple[str, datetime, datetime | None, Any]], as_text: bool) -> None:
     """For any history, the rows given are those of the plain reading, in whatever zone its moments are written."""

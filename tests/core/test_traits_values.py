@@ -202,7 +202,7 @@ single = st.lists(st.tuples(st.sampled_from("xyz"), words, orders), max_size=12)
 lists = st.lists(st.tuples(st.sampled_from("xyz"), st.lists(words, max_size=4), orders), max_size=8)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=single | lists, most=st.integers(1, 4), keep=st.sampled_from(["first", "last"]))
 @example(rows=[("x", "a", 2), ("x", "B", 1), ("x", "a", None)], most=1, keep="last")
 def test_like_the_plain_reading(rows: list[Row], most: int, keep: str) -> None:

@@ -36,7 +36,6 @@ notify:
 AUDIENCES: dict[str, dict[str, str]] = {
     "new_york": {},
     "tokyo": {"timezone": "Asia/Tokyo"},
-    "one_day": {},
     "one_day_in_tokyo": {"timezone": "Asia/Tokyo"},
     "autumn": {},
     "spring": {},
