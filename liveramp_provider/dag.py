@@ -68,7 +68,7 @@ def dags_in(folder: str | Path) -> dict[str, DAG]:
 def _needed(paths: list[Path]) -> list[Path]:
     """All of `paths`; in a task, whose DAG is known, the file of that one if it can be told."""
     wanted = get_parsing_context().dag_id
-    return [path for path in paths if _id_written_in(path) == wanted] or paths
+    return [path for path in paths if wanted and _id_written_in(path) == wanted] or paths
 
 
 def dag_of_file(path: Path) -> DAG:

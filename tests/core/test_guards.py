@@ -225,12 +225,13 @@ def test_all_that_is_wrong_at_once(ledger: Ledger, file: SealedFile) -> None:
     claimed(ledger, replace(file, day=date(2026, 11, 19), members=100), State.COMMITTED)
     claimed(ledger, replace(file, day=date(2026, 11, 22), members=100), State.COMMITTED)
     there, bad = destination(FOLDER, update_method="full_refresh"), due(header=("CCID",), members=10)
+    past = past_of(bad, ledger)
     with pytest.raises(OutOfOrderError, match=r"trigger the day with accept: \[backdated, header, shrink\]"):
-        judge(bad, there, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+        judge(bad, there, past, NOTHING_ACCEPTED)
     some = Acceptance(guards=frozenset({Guard.BACKDATED, Guard.SHRINK}), why="agreed")
     with pytest.raises(SchemaDriftError, match=r"accept: \[header\]"):
-        judge(bad, there, ledger=ledger, acceptance=some)
-    accepted = judge(bad, there, ledger=ledger, acceptance=Acceptance(guards=frozenset(Guard), why="agreed"))
+        judge(bad, there, past, some)
+    accepted = judge(bad, there, past, Acceptance(guards=frozenset(Guard), why="agreed"))
     assert [objection.guard for objection in accepted] == list(Guard)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.destinations.liveramp import MAX_SHRINK_PERCENT
@@ -50,29 +51,16 @@ class Due:
     members: int | None
 
     @classmethod
-    def file(cls, file: SealedFile) -> Due:
-        """A file that nobody has begun to send."""
+    def of(cls, known: SealedFile | Delivery, *, header_sha256: str) -> Due:
+        """A file that nobody has begun to send, or what a delivery has brought to the receiver by now, or will."""
         return cls(
-            destination=file.destination,
-            audience=file.audience,
-            slot=file.slot,
-            day=file.day,
-            name=file.name,
-            header_sha256=header_digest(file.header),
-            members=file.members,
-        )
-
-    @classmethod
-    def delivery(cls, begun: Delivery) -> Due:
-        """What a delivery has brought to the receiver by now, or will."""
-        return cls(
-            destination=begun.destination,
-            audience=begun.audience,
-            slot=begun.slot,
-            day=begun.day,
-            name=begun.name,
-            header_sha256=begun.header_sha256,
-            members=begun.members,
+            destination=known.destination,
+            audience=known.audience,
+            slot=known.slot,
+            day=known.day,
+            name=known.name,
+            header_sha256=header_sha256,
+            members=known.members,
         )
 
 
@@ -101,12 +89,11 @@ class Objection:
 
 def past_of(due: Due, ledger: Ledger) -> Past:
     """What the ledger knows was delivered."""
+    newest = partial(ledger.newest_committed, destination=due.destination, audience=due.audience, slot=due.slot)
     return Past(
-        newest=ledger.newest_committed(destination=due.destination, audience=due.audience, slot=due.slot),
+        newest=newest(),
         last=ledger.last_committed(destination=due.destination, audience=due.audience, slot=due.slot),
-        before=ledger.newest_committed(
-            destination=due.destination, audience=due.audience, slot=due.slot, before=due.day
-        ),
+        before=newest(before=due.day),
     )
 
 
@@ -200,14 +187,14 @@ def check_alone(held: Delivery, destination: Destination, *, ledger: Ledger) -> 
         )
 
 
-def judge(due: Due, destination: Destination, *, ledger: Ledger, acceptance: Acceptance) -> list[Objection]:
+def judge(due: Due, destination: Destination, past: Past, acceptance: Acceptance) -> list[Objection]:
     """The objections that a person has accepted; what nobody accepted is an error.
 
     :raises OutOfOrderError: A later day was delivered, and the receiver would go back to this one.
     :raises SchemaDriftError: The header is not that of the last delivery.
     :raises SuspiciousShrinkError: Far fewer members than the day before.
     """
-    found = objections(due, destination, past_of(due, ledger))
+    found = objections(due, destination, past)
     if refused := [objection for objection in found if objection.guard not in acceptance.guards]:
         raise refusal(due.name, refused)
     return found
@@ -225,10 +212,11 @@ def check_history(audience: Audience, day: date, revision: int, *, ledger: Ledge
     for destination in audience.destinations:
         for file in destination.files:
             one = _due(audience, destination, file, day, revision, ledger)
-            due += one is not None
+            if one is None:
+                continue
+            due += 1
             try:
-                if one is not None:
-                    judge(one, destination, ledger=ledger, acceptance=acceptance)
+                judge(one, destination, past_of(one, ledger), acceptance)
             except PermanentError as error:
                 refusals.append(error)
     if refusals and len(refusals) == due:

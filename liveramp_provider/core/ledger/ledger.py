@@ -41,7 +41,6 @@ LEASE_S = 300
 
 _NO_LEDGER = "Nothing is sent without it."
 _NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
-_NOTHING_AT_RECEIVER = (State.SEALED, State.UPLOADING)
 
 
 class Ledger:
@@ -82,7 +81,7 @@ class Ledger:
     def may_change(self, file: SealedFile) -> bool:
         """Whether nothing of `file` is at the receiver yet, so that other bytes may be sent under its name."""
         found = self.find(delivery_id_of(file))
-        return found is None or found.state in _NOTHING_AT_RECEIVER
+        return found is None or found.may_change
 
     def newest_committed(
         self, *, destination: str, audience: str, slot: str, before: date | None = None
@@ -172,7 +171,7 @@ class Ledger:
         if found.lease_until > now and found.holder != holder:
             raise DeliveryBusyError(f"{found.name} is being delivered by {found.holder}. A task tries it again.")
         # What is at the receiver under a temporary name already stays what it is; before that, the newest file counts.
-        facts = _facts(file, folder) if found.state in _NOTHING_AT_RECEIVER else {}
+        facts = _facts(file, folder) if found.may_change else {}
         taken = self._compare_and_set(
             found,
             epoch=found.epoch + 1,

@@ -190,6 +190,11 @@ class Delivery:
         return self.delivery_id[:12]
 
     @property
+    def may_change(self) -> bool:
+        """Whether nothing of it is at the receiver yet, so that other bytes may be sent under its name."""
+        return self.state in (State.SEALED, State.UPLOADING)
+
+    @property
     def in_doubt(self) -> bool:
         """Whether a person has to look."""
         return self.state is State.IN_DOUBT

@@ -16,7 +16,7 @@ from liveramp_provider.core.errors import (
 )
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
 from liveramp_provider.core.guards.history import Due, check_alone, judge, past_of, warnings
-from liveramp_provider.core.ledger import State, delivery_id_of
+from liveramp_provider.core.ledger import State, delivery_id_of, header_digest
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
@@ -64,8 +64,12 @@ def deliver(
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
     # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
-    due = Due.file(file) if found is None or ledger.may_change(file) else Due.delivery(found)
-    judge(due, destination, ledger=ledger, acceptance=acceptance)
+    due = (
+        Due.of(file, header_sha256=header_digest(file.header))
+        if found is None or found.may_change
+        else Due.of(found, header_sha256=found.header_sha256)
+    )
+    judge(due, destination, past_of(due, ledger), acceptance)
     _check_seal(file)
     claim = ledger.claim(file, folder=destination.path, holder=holder, why=why)
     if claim.delivery.state is State.COMMITTED:
@@ -98,14 +102,15 @@ def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> N
 
 def _judge_again(claim: Claim, destination: Destination, acceptance: Acceptance) -> None:
     """Under the claim: another delivery may have been made in between, and a lost seal may have been waited for."""
-    due = Due.delivery(claim.delivery)
+    due = Due.of(claim.delivery, header_sha256=claim.delivery.header_sha256)
+    past = past_of(due, claim.ledger)
     try:
         check_alone(claim.delivery, destination, ledger=claim.ledger)
-        accepted = judge(due, destination, ledger=claim.ledger, acceptance=acceptance)
+        accepted = judge(due, destination, past, acceptance)
     except LiveRampError:
         claim.release()
         raise
-    for warning in warnings(due, destination, past_of(due, claim.ledger)):
+    for warning in warnings(due, destination, past):
         log.warning(f"deliver: {warning}")
     if accepted:
         claim.accept([objection.guard for objection in accepted], why=acceptance.why)
