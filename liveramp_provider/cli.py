@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from liveramp_provider.core.artifacts import Membership, Profiles
-    from liveramp_provider.core.audience import Audience, Destination
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.ledger import LedgerAt
     from liveramp_provider.core.preview import FilePreview
     from liveramp_provider.core.sources import Connect

@@ -30,7 +30,8 @@ from liveramp_provider.operators.preflight import LiveRampPreflightOperator
 from liveramp_provider.refresh import MAX_WHY_CHARS
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import Audience, Destination
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import Destination
 
 #: Days before this are not scheduled; they can be backfilled from it on.
 EPOCH = (2020, 1, 1)
@@ -93,7 +94,7 @@ def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
         enrich = LiveRampEnrichOperator(task_id="enrich", audience=audience, membership=extract.output)
         preflight >> extract
         for destination in audience.destinations:
-            with TaskGroup(group_id=destination.id, tooltip=f"LiveRamp, {destination.path}"):
+            with TaskGroup(group_id=destination.id, tooltip=f"{destination.receiver}, {destination.path}"):
                 build = LiveRampBuildOperator(
                     task_id="build", audience=audience, destination=destination.id, profiles=enrich.output
                 )
@@ -143,8 +144,8 @@ def _params() -> dict[str, Param]:
             False,
             type="boolean",
             title="Refresh",
-            description="Read members and traits of the day once more, although they are sealed. What LiveRamp has "
-            "of the day stays as it is.",
+            description="Read members and traits of the day once more, although they are sealed. What a receiver "
+            "has of the day stays as it is.",
         ),
         "refresh_why": Param(
             None,
@@ -167,7 +168,7 @@ def _params() -> dict[str, Param]:
             type=["null", "string"],
             maxLength=MAX_WHY_CHARS,
             title="Revision: why",
-            description="One line that is kept in the ledger, such as: lost at LiveRamp. No personal data.",
+            description="One line that is kept in the ledger, such as: lost at the receiver. No personal data.",
         ),
         **_accept_params(),
     }
@@ -189,7 +190,7 @@ def _accept_params() -> dict[str, Param]:
             type=["null", "string"],
             maxLength=MAX_WHY_CHARS,
             title="Accept: why",
-            description="One line that is kept in the ledger, such as: agreed with LiveRamp. No personal data.",
+            description="One line that is kept in the ledger, such as: agreed with the receiver. No personal data.",
         ),
     }
 

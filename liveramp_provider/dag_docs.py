@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING
 from liveramp_provider.core import errors
 from liveramp_provider.core.audience import (
     ComputedTrait,
-    DeviceFile,
     FilesSource,
-    IdentifierColumn,
     PredictiveTraits,
     PythonSource,
-    SegmentColumn,
     SegmentEventsSource,
     SqlSource,
-    TraitColumn,
     TraitSource,
 )
 from liveramp_provider.core.channels import (
@@ -27,25 +23,17 @@ from liveramp_provider.core.channels import (
     SlackChannel,
     WebhookChannel,
 )
-from liveramp_provider.core.destinations.liveramp import MAX_FIELD_VALUES, MAX_SEGMENT_NAME_CHARS, REGIONS
+from liveramp_provider.core.destination import DeviceFile, IdentifierColumn, SegmentColumn, TraitColumn
 from liveramp_provider.core.progress import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from liveramp_provider.core.audience import (
-        Audience,
-        Column,
-        DeliveryFile,
-        Destination,
-        Membership,
-        Source,
-        Suppression,
-        TraitStep,
-    )
+    from liveramp_provider.core.audience import Audience, Membership, Source, Suppression, TraitStep
     from liveramp_provider.core.channels import (
         Channel,
     )
+    from liveramp_provider.core.destination import Column, DeliveryFile, Destination
 
 #: What follows on which kind of error, in the order of a task's page.
 _REACTIONS = {
@@ -154,14 +142,12 @@ def build_doc(destination: Destination, suppression: Suppression | None = None) 
 
     :param suppression: ``None``: nobody is.
     """
-    rules = REGIONS[destination.region]
     return _task_doc(
-        f"Makes the files for {_code(destination.id)} by LiveRamp's rules for region {destination.region}, and seals "
-        f"them: {destination.compression} compression, {_encryption(destination)}.",
+        f"Makes the files for {_code(destination.id)} by {destination.receiver}'s rules for region "
+        f"{destination.region}, and seals them: {destination.compression} compression, {_encryption(destination)}.",
         *([_opt_outs(suppression)] if suppression else []),
         *(_columns(file) for file in destination.files),
-        f"Limits there: {rules.max_rows:,} rows, {rules.max_row_chars:,} characters a row, {MAX_SEGMENT_NAME_CHARS} "
-        f"characters a segment name, {MAX_FIELD_VALUES:,} field values in all segment fields together.",
+        *_limits(destination),
         again="A file that is sealed from the same profiles is returned byte for byte; only what is missing is made."
         + (" Opt-outs are read anew; where they have changed, the file is made without them." if suppression else ""),
         expect=(
@@ -170,6 +156,18 @@ def build_doc(destination: Destination, suppression: Suppression | None = None) 
             errors.EncryptionError,
         ),
     )
+
+
+def _limits(destination: Destination) -> list[str]:
+    """What the receiver takes at most of a file; one sentence, because a receiver's files are held to the same."""
+    limits = next((file.rules.limits for file in destination.files), None)
+    if limits is None:
+        return []
+    return [
+        f"Limits there: {limits.max_rows:,} rows, {limits.max_row_chars:,} characters a row, "
+        f"{limits.max_segment_name_chars} characters a segment name, {limits.max_field_values:,} field values in all "
+        "segment fields together."
+    ]
 
 
 def deliver_doc(destination: Destination, slot: str) -> str:

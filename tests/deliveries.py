@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from liveramp_provider.core.artifacts import SealedFile
-from liveramp_provider.core.audience import Destination
+from liveramp_provider.core.destinations.liveramp import LiveRamp
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
 from liveramp_provider.core.ledger import Ledger
 from liveramp_provider.core.ledger.reading import recorded
@@ -22,6 +22,7 @@ from liveramp_provider.core.transports.sftp import Deadlines, SftpEndpoint, Sftp
 
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import Receipt
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.guards.acceptance import Acceptance
     from liveramp_provider.core.ledger import Claim, Delivery, State
     from liveramp_provider.core.transports import Transport
@@ -60,7 +61,7 @@ def sealed_file(path: Path, content: bytes = b"sealed bytes", **changes: Any) ->
 
 def destination(folder: Path | str, **changes: Any) -> Destination:
     """A destination that delivers to `folder`."""
-    default = Destination(
+    default = LiveRamp(
         id="liveramp",
         conn_id="liveramp_default",
         region="us",

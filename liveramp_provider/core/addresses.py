@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from liveramp_provider.core.audience import Hash, Identifier
+from liveramp_provider.core.destination import Hash, Identifier
+from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.identifiers import (
     HEX_DIGITS,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from liveramp_provider.core.audience import Region
+    from liveramp_provider.core.destination import Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def listed_addresses(
     :param path: Where to put every form of them; beside it lies what was read.
     """
     name = identifier.value
-    table = read(values.select(name), {name: rule_of(identifier, region)})
+    table = read(values.select(name), {name: rule_of(identifier, REGIONS[region].files)})
     plain = _canonical(table[value_of(name)], identifier)
     table = staged(
         engine,
@@ -99,7 +100,7 @@ def _is_read(table: ir.Table) -> ir.BooleanValue:
 
 def members_with(listed: ListedAddresses, profiles: ir.Table, traits: Iterable[str], *, engine: Backend) -> ir.Table:
     """The ``member_id`` of everybody of `profiles` who has one of the listed addresses in one of `traits`."""
-    rule = rule_of(listed.identifier, listed.region)
+    rule = rule_of(listed.identifier, REGIONS[listed.region].files)
     addresses = engine.read_parquet(listed.path)
     found = []
     for trait in traits:

@@ -7,43 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from liveramp_provider.core.channels import Channel  # noqa: TC001 - the values are looked into at run time
-
-
-class Identifier(StrEnum):
-    """What a value identifies a person by; a trait of that name is one, and so are ``email2`` and ``phone2``."""
-
-    EMAIL = "email"
-    PHONE = "phone"
-    FIRST_NAME = "first_name"
-    LAST_NAME = "last_name"
-    ADDRESS1 = "address1"
-    ADDRESS2 = "address2"
-    CITY = "city"
-    STATE = "state"
-    ZIP = "zip"
-    COUNTRY = "country"
-    IDFA = "idfa"
-    GAID = "gaid"
-
-
-class Hash(StrEnum):
-    """A hash algorithm a receiver matches on; always lower-case hex, never salted."""
-
-    MD5 = "md5"
-    SHA1 = "sha1"
-    SHA256 = "sha256"
-
-
-Region = Literal["us", "au", "eu", "uk", "fr"]
-UpdateMethod = Literal["incremental", "segment_refresh", "full_refresh"]
-Compression = Literal["none", "gzip"]
-Upload = Literal["rename", "direct"]
-OnDoubt = Literal["stop", "resend"]
+from liveramp_provider.core.destination import Destination  # noqa: TC001 - as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,118 +199,6 @@ class PredictiveTraits:
 
 #: One step of enrichment; later ones see what earlier ones gave.
 TraitStep = TraitSource | ComputedTrait | PredictiveTraits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentifierColumn:
-    """A column that LiveRamp matches people by."""
-
-    header: str
-    trait: str
-    identifier: Identifier
-    hash: Hash | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraitColumn:
-    """A segment field: a trait's value as it is."""
-
-    header: str
-    trait: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentColumn:
-    """A membership field: every row of the file carries the same value."""
-
-    header: str
-    value: str
-
-
-Column = IdentifierColumn | TraitColumn | SegmentColumn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFile:
-    """A file of a delivery: its declared columns, the audience key first.
-
-    :param slot: Which of the delivery's files this is: ``PII``, ``D``, ``D-IDFA`` or ``D-AAID``.
-    """
-
-    slot: str
-    key_header: str
-    columns: tuple[Column, ...]
-
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """The header row."""
-        return (self.key_header, *(column.header for column in self.columns))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PiiFile(DeliveryFile):
-    """The file of known identifiers: one row a member, keyed by the member id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceFile(DeliveryFile):
-    """A file of pseudonymous identifiers: one row a device, keyed by the device id; no member id.
-
-    :param identifiers: Traits that hold device ids, with their kind.
-    """
-
-    identifiers: tuple[tuple[str, Identifier], ...]
-    hash: Hash | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encryption:
-    """PGP: whose key, pinned by its full fingerprint, and where the public key lies.
-
-    :param recipients: Fingerprints of primary keys, 40 upper-case hex digits; the first that can be used counts.
-    :param extension: What encrypted files end in.
-    """
-
-    recipients: tuple[str, ...]
-    public_key: Path
-    extension: Literal["gpg", "pgp"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """A receiver of the audience: how to reach it and what it wants.
-
-    :param id: Part of every delivery's identity: a new id means everything is sent anew.
-    :param path: Absolute folder at the receiver, or ``s3://bucket/prefix``.
-    :param filename: Template without extension; ``{org} {audience} {kind} {date} {upload_date}``.
-    :param encryption: ``None`` sends files that anyone on the way can read.
-    :param min_members: Fewer unique members than this and a file is not sent.
-    :param max_shrink_percent: How many members fewer than the day before a file may have; ``None``: any number.
-    :param kms_key_id: The key that encrypts on S3; empty: what the bucket says.
-    :param upload: By SFTP, whether a file gets its final name by a rename, or is written under it.
-    :param on_doubt: With a direct upload, what becomes of a file that may have arrived.
-    """
-
-    id: str
-    conn_id: str
-    region: Region
-    path: str
-    update_method: UpdateMethod
-    org: str
-    filename: str
-    compression: Compression
-    encryption: Encryption | None
-    files: tuple[PiiFile | DeviceFile, ...]
-    min_members: int
-    max_shrink_percent: int | None
-    kms_key_id: str = ""
-    upload: Upload = "rename"
-    on_doubt: OnDoubt = "stop"
-
-    @property
-    def on_s3(self) -> bool:
-        """Whether it is a bucket; else it is reached by SFTP."""
-        return self.path.startswith("s3://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

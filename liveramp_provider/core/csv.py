@@ -1,4 +1,4 @@
-"""A delivery file's bytes: RFC 4180, every field quoted, LF, UTF-8 without BOM; optionally gzip without a time stamp.
+"""A delivery file's bytes: RFC 4180, LF, UTF-8 without BOM; optionally gzip without a time stamp.
 
 Source: LiveRamp, "Formatting File Data" (quotes must balance, no line break inside a value) and "Compress Files".
 """
@@ -20,7 +20,8 @@ from liveramp_provider.core.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_OPTIONS = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid", eol="\n")
+    from liveramp_provider.core.destination import DeliveryFile, Layout
+
 # Ask zlib for a gzip wrapper; its header then carries neither a name nor a time.
 _GZIP_WINDOW = 31
 
@@ -32,7 +33,7 @@ class CsvWriter:
     The first column is the file's audience key: it must be there, unique and in byte order, or nothing is sealed.
     """
 
-    header: Sequence[str]
+    file: DeliveryFile
     rows: int = 0
     size_bytes: int = 0
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
@@ -44,16 +45,22 @@ class CsvWriter:
         return self._digest.hexdigest()
 
     def chunks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-        """The header row, then the rows of `batches` in their order.
+        """The header row where the layout has one, then the rows of `batches` in their order.
 
-        :param batches: Text columns as in the header; null means an empty field.
-        :raises DataError: The keys are not unique and ascending.
+        :param batches: Text columns as in the header, after the audience key; null means an empty field.
+        :raises DataError: The keys are not unique and ascending, or a value would need quotes and may have none.
         """
-        yield self._count(",".join(f'"{name}"' for name in self.header).encode() + b"\n")
+        layout = self.file.rules.layout
+        if layout.header:
+            quote = '"' if layout.quoting == "all" else ""
+            yield self._count(
+                layout.delimiter.join(f"{quote}{name}{quote}" for name in self.file.headers).encode() + b"\n"
+            )
         for batch in batches:
             if batch.num_rows:
                 self._check_keys(batch.column(0))
-                yield self._count(_encode(batch))
+                written = batch if self.file.key_header else batch.select(batch.schema.names[1:])
+                yield self._count(_encode(written, layout))
                 self.rows += batch.num_rows
 
     def _check_keys(self, keys: pa.Array) -> None:
@@ -61,7 +68,8 @@ class CsvWriter:
         # Compared as bytes: audience keys are ordered by their UTF-8, whatever the locale.
         as_bytes = with_last.cast(pa.binary())
         if not pc.all(pc.greater(as_bytes[1:], as_bytes[:-1]), skip_nulls=False).as_py():
-            raise DataError(f"{self.header[0]}: keys are not unique and in order; the file was not sealed.")
+            name = self.file.key_header or self.file.slot
+            raise DataError(f"{name}: keys are not unique and in order; the file was not sealed.")
         self._last_key = keys[-1].as_py()
 
     def _count(self, chunk: bytes) -> bytes:
@@ -70,12 +78,27 @@ class CsvWriter:
         return chunk
 
 
-def _encode(batch: pa.RecordBatch) -> bytes:
+def _encode(batch: pa.RecordBatch, layout: Layout) -> bytes:
     # A null would be written without quotes, and LiveRamp wants all fields quoted or none.
     columns = [pc.fill_null(column.cast(pa.string()), "") for column in batch.columns]
+    if layout.quoting == "none":
+        return _plain(columns, layout.delimiter)
     buffer = io.BytesIO()
-    pyarrow.csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), buffer, _OPTIONS)
+    options = pyarrow.csv.WriteOptions(
+        include_header=False, quoting_style="all_valid", eol="\n", delimiter=layout.delimiter
+    )
+    pyarrow.csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), buffer, options)
     return buffer.getvalue()
+
+
+def _plain(columns: Sequence[pa.Array], delimiter: str) -> bytes:
+    """Values side by side without quotes; of a single column, each is a line whatever is in it."""
+    marks = "\n" if len(columns) == 1 else f"\n{delimiter}"
+    for column in columns:
+        if pc.any(pc.match_substring_regex(column, f"[{marks}]")).as_py():
+            raise DataError("a value holds what parts values in this file; it was not sealed.")
+    lines = pc.binary_join_element_wise(*columns, pa.scalar(delimiter))
+    return ("\n".join(lines.to_pylist()) + "\n").encode()
 
 
 def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from liveramp_provider.core.audience import Hash, SegmentColumn, TraitColumn
+from liveramp_provider.core.destination import Hash, SegmentColumn, TraitColumn
 from liveramp_provider.core.identifiers import (
     as_text,
     clean,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from liveramp_provider.core.audience import Column, DeviceFile
+    from liveramp_provider.core.destination import Column, DeviceFile
 
 #: Why a given device id has no row.
 REASONS = ("device_format", "device_zero", "device_shared")

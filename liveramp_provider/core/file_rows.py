@@ -1,16 +1,12 @@
-"""A delivery file's rows and their CSV, held to LiveRamp's limits: what build seals is what preview shows."""
+"""A delivery file's rows and their bytes, held to its receiver's limits: what build seals is what preview shows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import PiiFile
-from liveramp_provider.core.destinations.liveramp import MAX_BYTES
-from liveramp_provider.core.device_rows import device_rows
 from liveramp_provider.core.errors import DataError, SealBrokenError
 from liveramp_provider.core.guards.limits import check_limits
-from liveramp_provider.core.pii_rows import pii_rows
 from liveramp_provider.core.progress import step
 from liveramp_provider.core.suppression import without
 
@@ -20,8 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from liveramp_provider.core.artifacts import Profiles
-    from liveramp_provider.core.audience import DeviceFile, Region
     from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.progress import Progress
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.sources import Reader
@@ -31,11 +27,11 @@ _BATCH_ROWS = 100_000
 
 
 def file_rows(
-    file: PiiFile | DeviceFile,
+    destination: Destination,
+    file: DeliveryFile,
     profiles: Profiles,
     suppressed: Suppressed | None,
     *,
-    region: Region,
     stage: str,
     name: str,
     reader: Reader,
@@ -52,12 +48,9 @@ def file_rows(
         with step(f"{stage}: leaving out of {name} who has opted out"):
             table = without(suppressed, table, reader)
     with step(f"{stage}: working out the rows of {name}"):
-        if isinstance(file, PiiFile):
-            rows = pii_rows(file, table, region=region, engine=reader.engine, scratch=reader.scratch)
-        else:
-            rows = device_rows(file, table, engine=reader.engine, scratch=reader.scratch)
+        rows = file.rows(table, engine=reader.engine, scratch=reader.scratch)
     with step(f"{stage}: holding {name} against the limits"):
-        check_limits(file, rows, region=region, engine=reader.engine)
+        check_limits(file, rows, receiver=destination.receiver, engine=reader.engine)
     return rows if suppressed is None else replace(rows, waterfall=_from_all_members(profiles, rows.waterfall))
 
 
@@ -69,8 +62,10 @@ def _from_all_members(profiles: Profiles, waterfall: dict[str, int]) -> dict[str
     }
 
 
-def csv_chunks(name: str, rows: Rows, writer: CsvWriter, *, progress: Progress, reader: Reader) -> Iterator[bytes]:
-    """The CSV of `rows` through `writer`; what must not be sealed fails at the latest after the last chunk.
+def csv_chunks(
+    file: DeliveryFile, name: str, rows: Rows, writer: CsvWriter, *, progress: Progress, reader: Reader
+) -> Iterator[bytes]:
+    """The bytes of `rows` through `writer`; what must not be sealed fails at the latest after the last chunk.
 
     :param progress: Counts the rows as they go; whoever encrypts takes the chunks in another thread.
     :raises DataError: The keys are not unique and ascending, or the CSV is larger than the receiver takes.
@@ -80,8 +75,9 @@ def csv_chunks(name: str, rows: Rows, writer: CsvWriter, *, progress: Progress, 
     yield from writer.chunks(_counted(batches, progress))
     if writer.rows != rows.count:
         raise SealBrokenError(f"{name}: {rows.count:,} rows were due and {writer.rows:,} written; not sealed.")
-    if writer.size_bytes > MAX_BYTES:
-        raise DataError(f"{name}: {writer.size_bytes:,} bytes before compression; LiveRamp takes {MAX_BYTES:,}.")
+    limits = file.rules.limits
+    if limits is not None and writer.size_bytes > limits.max_bytes:
+        raise DataError(f"{name}: {writer.size_bytes:,} bytes before compression; {limits.max_bytes:,} are taken.")
 
 
 def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:

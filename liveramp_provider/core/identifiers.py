@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import ibis
 import ibis.expr.datatypes as dt
 
-from liveramp_provider.core.audience import Hash, Identifier
+from liveramp_provider.core.destination import Form, Hash, Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import ibis.expr.types as ir
 
-    from liveramp_provider.core.audience import Region
+    from liveramp_provider.core.destination import FileRules
 
 #: What counts as white space: ASCII's, and the Unicode spaces that survive copy and paste.
 WHITE_SPACE = (
@@ -172,15 +172,18 @@ def device_rule(kind: Identifier, *, hashed_file: bool) -> Rule:
     )
 
 
-def rule_of(identifier: Identifier, region: Region) -> Rule:
-    """The rule for a known identifier in a LiveRamp region."""
-    if identifier is Identifier.EMAIL:
-        return EMAIL
-    if identifier is Identifier.PHONE:
-        return US_PHONE if region == "us" else INTERNATIONAL_PHONE
-    if identifier is Identifier.ZIP and region == "us":
-        return US_ZIP
-    return FREE_TEXT
+_RULES = {
+    Form.EMAIL: EMAIL,
+    Form.US_PHONE: US_PHONE,
+    Form.INTERNATIONAL_PHONE: INTERNATIONAL_PHONE,
+    Form.US_ZIP: US_ZIP,
+    Form.FREE_TEXT: FREE_TEXT,
+}
+
+
+def rule_of(identifier: Identifier, rules: FileRules) -> Rule:
+    """The rule for an identifier in a file, by the form its receiver wants."""
+    return _RULES[rules.forms.get(identifier, Form.FREE_TEXT)]
 
 
 # No trait can be called like these columns: a trait's name has no space.

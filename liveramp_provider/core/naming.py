@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.destination import Destination
 
 #: What a template may name. ``{kind}`` is the file slot (PII, D, D-IDFA, D-AAID).
 PLACEHOLDERS = ("org", "audience", "kind", "date", "upload_date")
@@ -38,7 +38,7 @@ def placeholders(template: str) -> tuple[str, ...]:
 
 
 def inner_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:
-    """Name of the plain CSV: what LiveRamp sees after decrypting and unzipping.
+    """Name of the plain file: what the receiver sees after decrypting and unzipping.
 
     ``{date}`` is the snapshot day; ``{upload_date}`` the day after, when a nightly run sends it (mParticle's date).
 
@@ -51,7 +51,7 @@ def inner_name(destination: Destination, *, audience_id: str, slot: str, day: da
         date=day.isoformat(),
         upload_date=(day + timedelta(days=1)).isoformat(),
     )
-    return f"{stem}_r{revision}.csv" if revision > 1 else f"{stem}.csv"
+    return f"{stem}_r{revision}.{destination.extension}" if revision > 1 else f"{stem}.{destination.extension}"
 
 
 def delivered_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from liveramp_provider.core.audience import Encryption
+    from liveramp_provider.core.destination import Encryption
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,14 @@
-"""The PII file's rows: one a member that LiveRamp can match, ordered by the audience key."""
+"""The PII file's rows: one a member that its receiver can match, ordered by the audience key."""
 
 from __future__ import annotations
 
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 import ibis
 
-from liveramp_provider.core.audience import Identifier, IdentifierColumn, SegmentColumn, TraitColumn
+from liveramp_provider.core.destination import Identifier, IdentifierColumn, SegmentColumn, TraitColumn
 from liveramp_provider.core.identifiers import (
     FREE_TEXT,
     HEX_DIGITS,
@@ -24,7 +24,7 @@ from liveramp_provider.core.identifiers import (
     rule_of,
     value_of,
 )
-from liveramp_provider.core.rows import Rows, count_where, nothing, staged, totals
+from liveramp_provider.core.rows import HIDDEN_KEY, Rows, count_where, nothing, staged, totals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from liveramp_provider.core.audience import Column, PiiFile, Region
+    from liveramp_provider.core.destination import Column, PiiFile
 
 #: Why a given value cannot be used.
 VALUE_REASONS = ("email_format", "prehashed_without_column", "phone_format", "zip_format")
@@ -43,12 +43,12 @@ REASONS = ("no_identifier", *VALUE_REASONS, "address_incomplete")
 _CONTROL_CHARACTERS = "control characters"
 
 
-def pii_rows(file: PiiFile, profiles: ir.Table, *, region: Region, engine: Backend, scratch: Path) -> Rows:
+def pii_rows(file: PiiFile, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
     """Work the rows out; `profiles` is in key order, and so are they.
 
-    A row needs an e-mail, a phone, or first and last name with a ZIP or a whole address.
+    A row needs what its receiver can match: one of the sets of identifiers in the file's rules.
     """
-    table = staged(engine, _judged(file, profiles, region), scratch / f"rows-{file.slot}.parquet")
+    table = staged(engine, _judged(file, profiles), scratch / f"rows-{file.slot}.parquet")
     kept = table.filter(table.reason.isnull())
     counts = totals(engine, table, rows="members", **{reason: table.reason == reason for reason in REASONS})
     faults = [kept[fault_of(trait)] for trait, _ in _identifiers(file)]
@@ -61,7 +61,9 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, region: Region, engine: Backe
     )
     rows = blanked.pop("rows")
     return Rows(
-        table=kept.select(kept.member_id.name(file.key_header), *(_cell(column, kept) for column in file.columns)),
+        table=kept.select(
+            kept.member_id.name(file.key_header or HIDDEN_KEY), *(_cell(column, kept) for column in file.columns)
+        ),
         count=rows,
         members=rows,
         waterfall={**counts, "rows": rows},
@@ -79,9 +81,9 @@ def _identifiers(file: PiiFile) -> list[tuple[str, Identifier]]:
     return list(dict.fromkeys(pairs))
 
 
-def _judged(file: PiiFile, profiles: ir.Table, region: Region) -> ir.Table:
+def _judged(file: PiiFile, profiles: ir.Table) -> ir.Table:
     """Every member with normalised values and, where there will be no row, the reason."""
-    rules = {trait: rule_of(identifier, region) for trait, identifier in _identifiers(file)}
+    rules = {trait: rule_of(identifier, file.rules) for trait, identifier in _identifiers(file)}
     fields = list(dict.fromkeys(column.trait for column in file.columns if isinstance(column, TraitColumn)))
     one_line = [
         column.trait
@@ -115,9 +117,7 @@ def _reason(file: PiiFile, table: ir.Table) -> ir.StringValue:
     present: dict[Identifier, ir.BooleanValue] = dict.fromkeys(Identifier, ibis.literal(False))
     for trait, identifier in _identifiers(file):
         present[identifier] |= table[given_of(trait)].notnull() & table[fault_of(trait)].isnull()
-    name = present[Identifier.FIRST_NAME] & present[Identifier.LAST_NAME]
-    address = present[Identifier.ADDRESS1] & present[Identifier.CITY] & present[Identifier.STATE]
-    matchable = present[Identifier.EMAIL] | present[Identifier.PHONE] | (name & (present[Identifier.ZIP] | address))
+    matchable = reduce(or_, (reduce(and_, (present[one] for one in sorted(both))) for both in file.rules.matched_by))
     by_fault = [
         (reduce(or_, (table[fault_of(trait)].identical_to(reason) for trait, _ in _identifiers(file))), reason)
         for reason in VALUE_REASONS

@@ -10,7 +10,7 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import SegmentColumn
+from liveramp_provider.core.destination import SegmentColumn
 from liveramp_provider.core.naming import delivered_name
 from liveramp_provider.core.progress import step
 from liveramp_provider.core.suppression import read_suppressed
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from liveramp_provider.core.artifacts import Profiles
-    from liveramp_provider.core.audience import Audience, Destination, DeviceFile, PiiFile
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.sources import Reader
     from liveramp_provider.core.suppression import Suppressed
@@ -86,7 +87,7 @@ def preview_files(
 
 
 def _preview(
-    file: PiiFile | DeviceFile,
+    file: DeliveryFile,
     profiles: Profiles,
     *,
     suppressed: Suppressed | None,
@@ -98,10 +99,10 @@ def _preview(
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.file_rows import csv_chunks, file_rows
 
-    rows = file_rows(file, profiles, suppressed, region=destination.region, stage="preview", name=name, reader=reader)
-    writer = CsvWriter(file.headers)
+    rows = file_rows(destination, file, profiles, suppressed, stage="preview", name=name, reader=reader)
+    writer = CsvWriter(file)
     with step(f"preview: counting {name}", total=rows.count) as progress:
-        for _ in csv_chunks(name, rows, writer, progress=progress, reader=reader):
+        for _ in csv_chunks(file, name, rows, writer, progress=progress, reader=reader):
             pass  # counted and judged, and kept nowhere
     return FilePreview(
         destination=destination.id,
@@ -117,7 +118,7 @@ def _preview(
     )
 
 
-def _sample(file: PiiFile | DeviceFile, rows: Rows, count: int, reader: Reader) -> tuple[tuple[str, ...], ...]:
+def _sample(file: DeliveryFile, rows: Rows, count: int, reader: Reader) -> tuple[tuple[str, ...], ...]:
     fixed = {column.header for column in file.columns if isinstance(column, SegmentColumn)}
     first = reader.engine.to_pyarrow(rows.table.limit(count)).to_pylist()
     return tuple(

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 
+#: Column of the audience key where a file has none; no header has a space.
+HIDDEN_KEY = "member id"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """What goes into a file.
 
-    :param table: The file's columns as text, under their headers, in the order of the first.
+    :param table: The audience key and the file's columns as text, under their headers, in the order of the key.
     :param count: How many rows `table` has.
     :param members: Unique members behind them.
     :param waterfall: From members to rows, by reason; it adds up.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import SuppressionList
-from liveramp_provider.core.audience import Identifier, IdentifierColumn
+from liveramp_provider.core.destination import Identifier, IdentifierColumn
 from liveramp_provider.core.destinations.liveramp import identifier_of_trait
 from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.errors import DataError
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from liveramp_provider.core.addresses import ListedAddresses
-    from liveramp_provider.core.audience import Audience, Destination, Suppression
+    from liveramp_provider.core.audience import Audience, Suppression
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.sources import Reader
     from liveramp_provider.core.workspace import Workspace
 

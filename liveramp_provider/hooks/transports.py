@@ -10,7 +10,7 @@ from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.hooks.s3 import s3_client
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.transports import Transport
 
 

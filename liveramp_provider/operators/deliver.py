@@ -66,7 +66,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
                 acceptance=acceptance_of(context),
             )
         if receipt.csv_sha256 != file.csv_sha256:
-            log.info(f"deliver: {file.name} would differ by now; LiveRamp keeps what was delivered")
+            log.info(f"deliver: {file.name} would differ by now; {destination.receiver} keeps what was delivered")
         log_group(f"Receipt of {receipt.name}", _receipt_lines(receipt))
         summary: dict[str, str | int | bool] = {
             "delivery_id": receipt.delivery_id,

@@ -9,21 +9,15 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from liveramp_provider.core.audience import (
-    Audience,
-    FilesSource,
-    Membership,
-    PiiFile,
-    Schedule,
-    SegmentColumn,
-    TraitColumn,
-)
+from liveramp_provider.core.audience import Audience, FilesSource, Membership, Schedule
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.channels import (
     EmailChannel,
     SlackChannel,
     WebhookChannel,
 )
+from liveramp_provider.core.destination import PiiFile, SegmentColumn, TraitColumn
+from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.dag import audience_dag
 from liveramp_provider.dag_docs import (
     audience_doc,
@@ -74,6 +68,7 @@ def hostile() -> Audience:
                     TraitColumn(header=HOSTILE, trait=HOSTILE),
                     SegmentColumn(header="`", value=f"`{HOSTILE}`"),
                 ),
+                rules=REGIONS["us"].files,
             ),
         ),
     )

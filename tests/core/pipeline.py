@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,26 +16,28 @@ import sqlalchemy as sa
 
 from liveramp_provider.core.audience import (
     Audience,
-    Column,
-    Compression,
-    Destination,
-    DeviceFile,
-    Encryption,
     FilesSource,
-    Hash,
-    Identifier,
-    IdentifierColumn,
     Membership,
-    PiiFile,
-    Region,
     Schedule,
-    SegmentColumn,
     Source,
     Suppression,
     Trait,
-    TraitColumn,
     TraitSource,
 )
+from liveramp_provider.core.destination import (
+    Column,
+    Compression,
+    DeviceFile,
+    Encryption,
+    Hash,
+    Identifier,
+    IdentifierColumn,
+    PiiFile,
+    Region,
+    SegmentColumn,
+    TraitColumn,
+)
+from liveramp_provider.core.destinations.liveramp import REGIONS, LiveRamp
 from liveramp_provider.core.engine import EngineSettings
 from liveramp_provider.core.pipeline.build import build
 from liveramp_provider.core.pipeline.enrich import enrich
@@ -74,7 +77,7 @@ def trait_column(trait: str) -> TraitColumn:
 
 
 def pii_file(*columns: Column) -> PiiFile:
-    return PiiFile(slot="PII", key_header="CCID", columns=columns)
+    return PiiFile(slot="PII", key_header="CCID", columns=columns, rules=REGIONS["us"].files)
 
 
 def device_files(*columns: Column, hash: Hash | None = None) -> tuple[DeviceFile, ...]:
@@ -86,7 +89,9 @@ def device_files(*columns: Column, hash: Hash | None = None) -> tuple[DeviceFile
         else {"D-IDFA": ("IDFA", (idfa,)), "D-AAID": ("AAID", (gaid,))}
     )
     return tuple(
-        DeviceFile(slot=slot, key_header=header, identifiers=identifiers, hash=hash, columns=columns)
+        DeviceFile(
+            slot=slot, key_header=header, columns=columns, rules=REGIONS["us"].files, identifiers=identifiers, hash=hash
+        )
         for slot, (header, identifiers) in layout.items()
     )
 
@@ -124,7 +129,7 @@ def audience(
         ),
         suppression=suppression,
         destinations=(
-            Destination(
+            LiveRamp(
                 id="liveramp",
                 conn_id="liveramp_default",
                 region=region,
@@ -134,7 +139,7 @@ def audience(
                 filename="{org}_{audience}-{kind}_{date}",
                 compression=compression,
                 encryption=encryption,
-                files=tuple(files),
+                files=tuple(replace(file, rules=REGIONS[region].files) for file in files),
                 min_members=25,
                 max_shrink_percent=50,
             ),

@@ -11,22 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from liveramp_provider.core.audience import (
-    Audience,
-    FilesSource,
-    Hash,
-    Identifier,
-    IdentifierColumn,
-    SegmentColumn,
-    SqlSource,
-    Trait,
-)
+from liveramp_provider.core.audience import Audience, FilesSource, SqlSource, Trait
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.channels import (
     EmailChannel,
     SlackChannel,
     WebhookChannel,
 )
+from liveramp_provider.core.destination import Hash, Identifier, IdentifierColumn, SegmentColumn
 from liveramp_provider.core.errors import AudienceFileError, Fault
 
 EXAMPLE = Path(__file__).parents[2] / "dags" / "audiences" / "high_value_customers.yaml"

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from liveramp_provider.core.audience import Audience, FilesSource, Hash, IdentifierColumn
+from liveramp_provider.core.audience import Audience, FilesSource
 from liveramp_provider.core.audience_file import audience_from, load_audience
 from liveramp_provider.core.audience_file.yaml_document import UnreadableError, read_yaml
+from liveramp_provider.core.destination import Hash, IdentifierColumn
 from liveramp_provider.core.errors import AudienceFileError
 from tests.core.test_audience_file import FAULTS, GOOD, changed, write
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from liveramp_provider.core.audience import Audience, Hash, Identifier, IdentifierColumn, SqlSource
+from liveramp_provider.core.audience import Audience, SqlSource
+from liveramp_provider.core.destination import Hash, Identifier, IdentifierColumn
 from liveramp_provider.core.pipeline.extract import extract
 from liveramp_provider.testing.warehouse import make_warehouse
 from tests import plain_reading

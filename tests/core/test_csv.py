@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -14,7 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liveramp_provider.core.csv import ChunkReader, CsvWriter, gzipped
+from liveramp_provider.core.destination import Layout, PiiFile, TraitColumn
+from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.core.errors import DataError
+
+CSV = Layout()
 
 
 def batch(*rows: tuple[str | None, ...]) -> pa.RecordBatch:
@@ -22,14 +27,54 @@ def batch(*rows: tuple[str | None, ...]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=[f"c{number}" for number in range(len(columns))])
 
 
-def written(*batches: pa.RecordBatch, header: tuple[str, ...] = ("CCID", "CITY")) -> bytes:
-    return b"".join(CsvWriter(header).chunks(batches))
+def writer_of(header: tuple[str, ...] = ("CCID", "CITY"), layout: Layout = CSV) -> CsvWriter:
+    """Of a file with these headers, the first of which is the key's."""
+    columns = tuple(TraitColumn(header=name, trait=name.lower()) for name in header[1:])
+    rules = replace(REGIONS["us"].files, layout=layout)
+    return CsvWriter(PiiFile(slot="PII", key_header=header[0], columns=columns, rules=rules))
+
+
+def written(*batches: pa.RecordBatch, header: tuple[str, ...] = ("CCID", "CITY"), layout: Layout = CSV) -> bytes:
+    return b"".join(writer_of(header, layout).chunks(batches))
 
 
 def test_every_field_is_quoted() -> None:
     """Header, text, number-like text and missing values all stand in quotes, and quotes inside are doubled."""
     rows = batch(("a", 'the "Oaks", 1'), ("b", None), ("c", ""), ("d", "02134"))
     assert written(rows) == b'"CCID","CITY"\n"a","the ""Oaks"", 1"\n"b",""\n"c",""\n"d","02134"\n'
+
+
+@pytest.mark.parametrize("delimiter", [",", "|", "\t", ";"])
+def test_another_delimiter(delimiter: str) -> None:
+    """Header and rows are parted by it, and a value may hold it."""
+    content = written(batch(("a", f"x{delimiter}y")), layout=Layout(delimiter=delimiter))
+    assert content.decode() == f'"CCID"{delimiter}"CITY"\n"a"{delimiter}"x{delimiter}y"\n'
+
+
+def test_a_bare_header() -> None:
+    """Some receivers know files of which only the values are quoted."""
+    assert written(batch(("a", "x")), layout=Layout(quoting="values")) == b'CCID,CITY\n"a","x"\n'
+
+
+def test_no_quotes_at_all() -> None:
+    """Values stand side by side as they are, quotes among them, and without a header if there is none."""
+    layout = Layout(quoting="none", delimiter="|", header=False)
+    assert written(batch(("a", 'x, "y"'), ("b", None)), layout=layout) == b'a|x, "y"\nb|\n'
+
+
+@pytest.mark.parametrize("value", ["x|y", "x\ny"])
+def test_a_value_that_would_need_quotes(value: str) -> None:
+    """It cannot be told from two values, so nothing is sealed; the error does not say what it was."""
+    with pytest.raises(DataError, match=r"^a value holds what parts values in this file; it was not sealed\.$"):
+        written(batch(("a", value)), layout=Layout(quoting="none", delimiter="|"))
+
+
+def test_a_key_that_is_not_written() -> None:
+    """The key of a file whose receiver knows none is checked, and stands neither in the header nor in a row."""
+    header = ("", "CITY")
+    assert written(batch(("a", "x"), ("b", "y")), header=header) == b'"CITY"\n"x"\n"y"\n'
+    with pytest.raises(DataError, match="PII: keys are not unique and in order"):
+        written(batch(("b", "x"), ("a", "y")), header=header)
 
 
 def test_utf8_without_mark() -> None:
@@ -54,7 +99,7 @@ def test_reads_back(cells: list[tuple[str | None, str | None]], size: int) -> No
 
 def test_counts_what_went_through() -> None:
     """The writer knows rows, bytes and digest of what it gave away, the header among the bytes only."""
-    writer = CsvWriter(("CCID", "CITY"))
+    writer = writer_of()
     content = b"".join(writer.chunks([batch(("a", "x")), batch(("b", "y"), ("c", "z"))]))
     assert (writer.rows, writer.size_bytes, writer.sha256) == (3, len(content), hashlib.sha256(content).hexdigest())
 

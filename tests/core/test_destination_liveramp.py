@@ -6,15 +6,23 @@ from typing import Any, get_args
 
 import pytest
 
-from liveramp_provider.core.audience import DeviceFile, Hash, Identifier, IdentifierColumn, PiiFile, Region, TraitColumn
-from liveramp_provider.core.audience_file.schema import DeviceSpec, PiiSpec
+from liveramp_provider.core.destination import (
+    DeviceFile,
+    Hash,
+    Identifier,
+    IdentifierColumn,
+    PiiFile,
+    Region,
+    TraitColumn,
+)
 from liveramp_provider.core.destinations.liveramp import (
     MAX_SEGMENT_FIELDS,
     REGIONS,
     identifier_of_header,
     identifier_of_trait,
 )
-from liveramp_provider.core.destinations.liveramp_files import device_files, pii_file
+from liveramp_provider.core.destinations.liveramp.files import device_files, pii_file
+from liveramp_provider.core.destinations.liveramp.spec import DeviceSpec, PiiSpec
 
 KNOWN = ["email", "email2", "phone", "first_name", "last_name", "address1", "city", "state", "zip", "country"]
 TRAITS = [*KNOWN, "idfa", "gaid", "tier", "contact"]
@@ -407,4 +415,6 @@ def test_a_device_file_needs_a_device_id() -> None:
 def test_limits_of_each_region(region: Region, rows: int, row_chars: int, hashed_phones: bool) -> None:
     """Rows, length of a row and hashed phones differ, as LiveRamp's pages say."""
     rules = REGIONS[region]
-    assert (rules.max_rows, rules.max_row_chars, rules.hashed_phones) == (rows, row_chars, hashed_phones)
+    limits = rules.files.limits
+    assert limits is not None
+    assert (limits.max_rows, limits.max_row_chars, rules.hashed_phones) == (rows, row_chars, hashed_phones)

@@ -15,7 +15,8 @@ import pyarrow.csv
 import pytest
 import sqlalchemy as sa
 
-from liveramp_provider.core.audience import Compression, FilesSource, Hash, Source, SqlSource
+from liveramp_provider.core.audience import FilesSource, Source, SqlSource
+from liveramp_provider.core.destination import Compression, Hash
 from liveramp_provider.testing.warehouse import make_warehouse
 from tests.core.pipeline import (
     ADDRESS,

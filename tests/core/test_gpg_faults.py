@@ -26,7 +26,7 @@ from tests.key_owner import KeyOwner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from liveramp_provider.core.audience import Encryption
+    from liveramp_provider.core.destination import Encryption
 
 REAL = shutil.which("gpg") or "gpg"
 PEOPLE = PLAIN * 50_000

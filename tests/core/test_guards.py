@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveramp_provider.core.audience import PiiFile, SegmentColumn
+from liveramp_provider.core.destination import PiiFile, SegmentColumn
+from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.core.errors import LedgerError, OutOfOrderError, SchemaDriftError, SuspiciousShrinkError
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED, Acceptance, Guard
 from liveramp_provider.core.guards.history import (
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SealedFile
-    from liveramp_provider.core.audience import Audience, UpdateMethod
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import UpdateMethod
     from liveramp_provider.core.ledger import Ledger
     from tests.ledgers import LedgerDatabase
 
@@ -100,7 +102,7 @@ def test_nothing_to_compare_with() -> None:
 def test_order(days: int, method: UpdateMethod) -> None:
     """Only an older day after a newer one is out of order: a refresh refuses it, an incremental one mentions it."""
     past = Past(newest=delivered(days=days))
-    refused = order_objection(due(), past, method)
+    refused = order_objection(due(), past, destination(FOLDER, update_method=method))
     told = list(warnings(due(), destination(FOLDER, update_method=method), past))
     assert (refused is not None) == (days > 0 and method != "incremental")
     assert bool(told) == (days > 0 and method == "incremental")
@@ -109,7 +111,7 @@ def test_order(days: int, method: UpdateMethod) -> None:
 
 def test_words_of_order() -> None:
     """The refusal says both days and what LiveRamp would do."""
-    found = order_objection(due(), Past(newest=delivered(days=2)), "full_refresh")
+    found = order_objection(due(), Past(newest=delivered(days=2)), destination(FOLDER, update_method="full_refresh"))
     assert found is not None
     assert (found.guard, found.error) == (Guard.BACKDATED, OutOfOrderError)
     assert found.words.startswith("it is of 2026-11-20, and 2026-11-22 was delivered already: by full_refresh LiveRamp")
@@ -121,11 +123,11 @@ def test_words_of_order() -> None:
 def test_another_header(header: tuple[str, ...]) -> None:
     """A column more or fewer, another order and other capitals are another header; the same one is not."""
     past = Past(last=delivered())
-    found = header_objection(due(header=header), past)
+    found = header_objection(due(header=header), past, destination(FOLDER))
     same = header == ("CCID\nEMAIL1",)  # which no header can be: they hold letters, digits and _
     assert (found is None) == same
     assert found is None or (found.guard, found.error) == (Guard.HEADER, SchemaDriftError)
-    assert header_objection(due(), past) is None
+    assert header_objection(due(), past, destination(FOLDER)) is None
 
 
 def test_the_header_is_kept_as_it_always_was() -> None:
@@ -266,8 +268,8 @@ def two_files(*columns: str, method: UpdateMethod = "full_refresh") -> Audience:
     """An audience of a PII and a D file; the first has these columns after its key."""
     own, other = (tuple(SegmentColumn(header=name, value="1") for name in names) for names in (columns, ("EMAIL1",)))
     files = (
-        PiiFile(slot="PII", key_header="CCID", columns=own),
-        PiiFile(slot="D", key_header="CCID", columns=other),
+        PiiFile(slot="PII", key_header="CCID", columns=own, rules=REGIONS["us"].files),
+        PiiFile(slot="D", key_header="CCID", columns=other, rules=REGIONS["us"].files),
     )
     return audience(destination(FOLDER, files=files, update_method=method))
 

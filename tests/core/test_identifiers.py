@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liveramp_provider.core import identifiers
-from liveramp_provider.core.audience import Hash, Identifier
+from liveramp_provider.core.destination import Hash, Identifier
+from liveramp_provider.core.destinations.liveramp import REGIONS
 from tests import plain_reading
 from tests.plain_reading import CONTROL, WHITE_SPACE, Outcome
 
@@ -331,6 +332,9 @@ def test_hashes_are_of_utf8(engine: Backend, given: list[str]) -> None:
 )
 def test_region_decides_phones_and_postcodes(engine: Backend, region: str, phone: str, postcode: str | None) -> None:
     """Only the US cuts a number to ten digits and insists on a ZIP."""
-    read = {kind: asked(engine, identifiers.rule_of(kind, region)) for kind in (Identifier.PHONE, Identifier.ZIP)}
+    read = {
+        kind: asked(engine, identifiers.rule_of(kind, REGIONS[region].files))
+        for kind in (Identifier.PHONE, Identifier.ZIP)
+    }
     assert read[Identifier.PHONE](["+1 555 123-4567"])[0].value == phone
     assert read[Identifier.ZIP](["SW1A 1AA"])[0].value == postcode

@@ -11,8 +11,8 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from liveramp_provider.core import file_rows
-from liveramp_provider.core.audience import Column, SegmentColumn
+from liveramp_provider.core.destination import Column, Region, SegmentColumn
+from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.guards.limits import check_limits
 from liveramp_provider.core.rows import Rows, add_up
@@ -29,6 +29,8 @@ from tests.core.pipeline import (
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from liveramp_provider.core.audience import Audience
+
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Backend]:
@@ -44,13 +46,13 @@ class Checked:
         self._engine = engine
 
     def __call__(
-        self, cells: dict[str, list[str | None]], *columns: Column, region: str = "us", count: int | None = None
+        self, cells: dict[str, list[str | None]], *columns: Column, region: Region = "us", count: int | None = None
     ) -> None:
-        file = pii_file(*columns)
+        file = replace(pii_file(*columns), rules=REGIONS[region].files)
         table = ibis.memtable(pa.table({header: pa.array(cells[header], pa.string()) for header in file.headers}))
         rows = len(cells["CCID"])
         found = Rows(table=table, count=count or rows, members=rows, waterfall={}, blanked={})
-        check_limits(file, found, region=region, engine=self._engine)
+        check_limits(file, found, receiver="LiveRamp", engine=self._engine)
 
 
 @pytest.fixture
@@ -130,15 +132,22 @@ def test_as_many_segment_fields_as_liveramp_takes(engine: Backend) -> None:
     assert engine.to_pyarrow(total.max()).as_py() == 2_000
 
 
-def test_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More bytes before compression than LiveRamp takes are refused, and nothing is sealed."""
+def test_size(tmp_path: Path) -> None:
+    """More bytes before compression than the receiver takes are refused, and nothing is sealed."""
     people = {"a": {"email": "ann@example.com"}}
     source = people_file(tmp_path / "people.parquet", people, ["email"])
     made = audience(members=source, traits={"email": "email"}, traits_from=source, files=[pii_file(email_column())])
     size = len('"CCID","EMAIL1"\n"a","ann@example.com"\n')
-    monkeypatch.setattr(file_rows, "MAX_BYTES", size - 1)
     with pytest.raises(DataError, match=f"{size} bytes before compression"):
-        run(made, workspace(tmp_path / "staging"))
+        run(_with_room_for(made, size - 1), workspace(tmp_path / "staging"))
     assert list((tmp_path / "staging").rglob("*.csv")) == []
-    monkeypatch.setattr(file_rows, "MAX_BYTES", size)
-    assert run(made, workspace(tmp_path / "staging"))["PII"].csv_bytes == size
+    assert run(_with_room_for(made, size), workspace(tmp_path / "staging"))["PII"].csv_bytes == size
+
+
+def _with_room_for(made: Audience, size: int) -> Audience:
+    """The audience, whose receiver takes files of that many bytes."""
+    there = made.destinations[0]
+    rules = there.files[0].rules
+    assert rules.limits is not None
+    tight = replace(rules, limits=replace(rules.limits, max_bytes=size))
+    return replace(made, destinations=(replace(there, files=(replace(there.files[0], rules=tight),)),))

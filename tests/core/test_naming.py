@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveramp_provider.core.audience import Destination, Encryption
+from liveramp_provider.core.destination import Encryption
+from liveramp_provider.core.destinations.liveramp import LiveRamp
 from liveramp_provider.core.naming import delivered_name, inner_name, placeholders
 
-PLAIN = Destination(
+PLAIN = LiveRamp(
     id="liveramp",
     conn_id="liveramp_default",
     region="us",

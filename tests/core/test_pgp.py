@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liveramp_provider.core.audience import Encryption
+from liveramp_provider.core.destination import Encryption
 from liveramp_provider.core.errors import EncryptionError, EncryptionKeyError
 from liveramp_provider.core.pgp import check_key, encrypt
 from tests.key_owner import UID, KeyOwner

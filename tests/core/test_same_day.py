@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from liveramp_provider.core.audience import (
     FilesSource,
-    Hash,
     SegmentEventsSource,
     Source,
     SqlSource,
@@ -26,6 +25,7 @@ from liveramp_provider.core.audience import (
     Trait,
     TraitSource,
 )
+from liveramp_provider.core.destination import Hash
 from tests.core.pipeline import (
     ADDRESS,
     SEGMENT,

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from liveramp_provider.core import artifacts, file_rows, staging
-from liveramp_provider.core.audience import Audience, Encryption, SqlSource
+from liveramp_provider.core.audience import Audience, SqlSource
+from liveramp_provider.core.destination import Encryption
 from liveramp_provider.core.errors import DataError, EncryptionKeyError, SourceError
 from liveramp_provider.core.pipeline.build import build
 from liveramp_provider.core.pipeline.enrich import enrich

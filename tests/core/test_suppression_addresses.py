@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from liveramp_provider.core.audience import FilesSource, Identifier, IdentifierColumn, Region, Suppression
+from liveramp_provider.core.audience import FilesSource, Suppression
+from liveramp_provider.core.destination import Identifier, IdentifierColumn, Region
 from liveramp_provider.core.errors import DataError
 from tests.core.pipeline import (
     SEGMENT,

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from liveramp_provider.core import file_rows
-from liveramp_provider.core.audience import FilesSource, Hash, SqlSource
+from liveramp_provider.core.audience import FilesSource, SqlSource
+from liveramp_provider.core.destination import Hash
 from liveramp_provider.core.errors import SourceError
 from liveramp_provider.core.naming import delivered_name
 from liveramp_provider.core.pipeline.build import build

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import asyncssh
 import pytest
 
-from liveramp_provider.core.audience import Audience, Encryption, Membership, Schedule, SqlSource
+from liveramp_provider.core.audience import Audience, Membership, Schedule, SqlSource
+from liveramp_provider.core.destination import Encryption
 from liveramp_provider.core.errors import (
     ConfigError,
     ConnectionConfigError,
@@ -29,7 +30,7 @@ from tests.servers import OpenSshServer, public_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.errors import LiveRampError
     from liveramp_provider.core.transports import Transport
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 
 from liveramp_provider.core.audience import Keep
-from liveramp_provider.core.audience_file.schema_base import Spec
-from liveramp_provider.core.audience_file.schema_choices import Choice, Kind, at_least_one_of
-from liveramp_provider.core.audience_file.schema_types import (
+from liveramp_provider.core.schema.base import Spec
+from liveramp_provider.core.schema.choices import Choice, Kind, at_least_one_of
+from liveramp_provider.core.schema.types import (
     ConnId,
     Duration,
     Expression,

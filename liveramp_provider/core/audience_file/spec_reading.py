@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel, ValidationError
 
 from liveramp_provider.core.audience_file.schema import AudienceSpec
-from liveramp_provider.core.audience_file.schema_types import PATTERNS
+from liveramp_provider.core.schema.types import PATTERNS
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from liveramp_provider.core.audience_file.yaml_document import Value
 
 _MAX_READINGS = 10
+_KIND = "kind"
+_KIND_UNKNOWN = ("union_tag_invalid", "union_tag_not_found")
 _MAX_GUESSED_CHARS = 64
 
 _SENTENCES = {
@@ -54,15 +56,35 @@ def read_spec(value: Value, findings: Findings) -> AudienceSpec | None:
         for detail in details:
             if detail["type"] != "missing" or _place(detail) not in misspelt:
                 findings.fault(_place(detail), *_words(detail))
-        findings.unread.update(misspelt, map(_place, details))
+        findings.unread.update(misspelt, map(_unread, details))
         # Keys go last: a mapping's key and its value may both be wrong.
         for detail in sorted(details, key=_is_about_key):
             _mend(document, detail)
     return None
 
 
+def _way(detail: ErrorDetails) -> Location:
+    """The way to the fault through the schema: as in the file, and beside it which kind of destination it is."""
+    way = tuple(part for part in detail["loc"] if part != "[key]")
+    return (*way, _KIND) if detail["type"] in _KIND_UNKNOWN else way
+
+
 def _place(detail: ErrorDetails) -> Location:
-    return tuple(part for part in detail["loc"] if part != "[key]")
+    """Where the fault stands in the file."""
+    place: list[str | int] = []
+    annotation: Any = AudienceSpec
+    for part in _way(detail):
+        if part in _kinds(annotation):
+            annotation = _kinds(annotation)[str(part)]
+        else:
+            place.append(part)
+            annotation = _inner(annotation, part)
+    return tuple(place)
+
+
+def _unread(detail: ErrorDetails) -> Location:
+    """The place that is not as written any more once the fault is mended; of an unknown kind, no key can be judged."""
+    return _place(detail)[:-1] if detail["type"] in _KIND_UNKNOWN else _place(detail)
 
 
 def _is_about_key(detail: ErrorDetails) -> bool:
@@ -71,7 +93,11 @@ def _is_about_key(detail: ErrorDetails) -> bool:
 
 def _words(detail: ErrorDetails) -> tuple[str, str]:
     """What is wrong, and the way out."""
-    where, kind, context = _place(detail), detail["type"], detail.get("ctx", {})
+    where, kind, context = _way(detail), detail["type"], detail.get("ctx", {})
+    if kind == "union_tag_not_found":
+        return "is missing", f"One of {', '.join(_kinds(_declared(where[:-1])))}."
+    if kind == "union_tag_invalid":
+        return _choice(context["tag"], list(_kinds(_declared(where[:-1]))))
     description = _description(where)
     if kind == "extra_forbidden":
         meant = _meant(detail)
@@ -85,10 +111,7 @@ def _words(detail: ErrorDetails) -> tuple[str, str]:
     if kind == "model_type":
         return "must be a mapping", f"Its keys: {', '.join(_keys(where))}."
     if kind in ("literal_error", "enum"):
-        allowed = _allowed(_annotation(where))
-        wish = f"must be {' or '.join(allowed)}" if len(allowed) < 3 else f"must be one of {', '.join(allowed)}"
-        nearest = _nearest(str(detail["input"]), allowed)
-        return wish, f"Did you mean {nearest}?" if nearest else ""
+        return _choice(str(detail["input"]), _allowed(_annotation(where)))
     if kind == "string_pattern_mismatch":
         return f"must be {PATTERNS[context['pattern']]}", ""
     if kind == "string_too_long":
@@ -98,9 +121,16 @@ def _words(detail: ErrorDetails) -> tuple[str, str]:
     return _SENTENCES.get(kind, (detail["msg"].removeprefix("Value error, "), ""))
 
 
+def _choice(written: str, allowed: list[str]) -> tuple[str, str]:
+    """Which words there are, and which of them was meant."""
+    wish = f"must be {' or '.join(allowed)}" if len(allowed) < 3 else f"must be one of {', '.join(allowed)}"
+    nearest = _nearest(written, allowed)
+    return wish, f"Did you mean {nearest}?" if nearest else ""
+
+
 def _meant(detail: ErrorDetails) -> str:
     """The known key that an unknown one looks like."""
-    *above, key = _place(detail)
+    *above, key = _way(detail)
     return _nearest(str(key), _keys(tuple(above)))
 
 
@@ -111,35 +141,60 @@ def _nearest(word: str, known: list[str]) -> str:
 
 def _mend(document: dict[str, Value], detail: ErrorDetails) -> None:
     """Put the example where the fault is; drop a key that is unknown or cannot be one."""
-    where = _place(detail)
+    place, way = _unread(detail), _way(detail)
+    if detail["type"] in _KIND_UNKNOWN:
+        way = way[:-1]
     holder: Any = document
-    for part in where[:-1]:
+    for part in place[:-1]:
         holder = holder[part]
     if _is_about_key(detail):
-        holder.pop(where[-1], None)
-    elif where:
-        holder[where[-1]] = copy.deepcopy(_example(where))
+        holder.pop(place[-1], None)
+    elif place:
+        holder[place[-1]] = copy.deepcopy(_example(way))
 
 
-def _example(where: Location) -> Any:
+def _example(way: Location) -> Any:
     annotation: Any = AudienceSpec
     example: Any = None
-    for part in where:
+    for part in way:
         field = _field(annotation, part)
         if field is not None:
-            annotation, example = field.annotation, (field.examples or [None])[0]
-        else:
-            annotation = _item(annotation)
+            example = (field.examples or [None])[0]
+        elif part not in _kinds(annotation):
             example = example[0] if isinstance(example, list) else next(iter(example.values()))
+        annotation = _inner(annotation, part)
     return example
 
 
-def _annotation(where: Location) -> Any:
+def _annotation(way: Location) -> Any:
+    """The type at the end of the way, without metadata."""
+    return _bare(_declared(way))
+
+
+def _declared(way: Location) -> Any:
     annotation: Any = AudienceSpec
-    for part in where:
-        field = _field(annotation, part)
-        annotation = _item(annotation) if field is None else field.annotation
-    return _bare(annotation)
+    for part in way:
+        annotation = _inner(annotation, part)
+    return annotation
+
+
+def _inner(annotation: Any, part: str | int) -> Any:
+    """What is under a key, in a list, or of a kind; itself where the schema does not know the key."""
+    field = _field(annotation, part)
+    if field is not None:
+        return field.annotation
+    if part in _kinds(annotation):
+        return _kinds(annotation)[str(part)]
+    return get_args(_bare(annotation))[-1] if get_args(_bare(annotation)) else annotation
+
+
+def _kinds(annotation: Any) -> dict[str, Any]:
+    """The kinds of a mapping that says by a key which it is; empty for any other."""
+    if get_origin(annotation) is not Annotated or not any(
+        getattr(mark, "discriminator", None) for mark in annotation.__metadata__
+    ):
+        return {}
+    return {get_args(model.model_fields[_KIND].annotation)[0]: model for model in get_args(get_args(annotation)[0])}
 
 
 def _description(where: Location) -> str:
@@ -164,10 +219,6 @@ def _field(annotation: Any, key: str | int) -> FieldInfo | None:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return None
     return next((field for name, field in model.model_fields.items() if key == (field.alias or name)), None)
-
-
-def _item(annotation: Any) -> Any:
-    return get_args(_bare(annotation))[-1]
 
 
 def _bare(annotation: Any) -> Any:

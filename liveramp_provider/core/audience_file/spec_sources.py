@@ -13,7 +13,6 @@ from liveramp_provider.core.audience import (
     AsOf,
     ComputedTrait,
     FilesSource,
-    Identifier,
     Membership,
     PredictiveTraits,
     PythonSource,
@@ -29,6 +28,7 @@ from liveramp_provider.core.audience_file.schema_sources import (
     TRAITS_CHOICE,
     SegmentMembersSpec,
 )
+from liveramp_provider.core.destination import Identifier
 from liveramp_provider.core.destinations.liveramp import MEMBER_ID, identifier_of_trait
 from liveramp_provider.core.naming import placeholders
 from liveramp_provider.core.traits.expressions import SNAPSHOT_DATE
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.audience import Source, TraitStep
     from liveramp_provider.core.audience_file.findings import Findings, Location
-    from liveramp_provider.core.audience_file.schema_base import Spec
-    from liveramp_provider.core.audience_file.schema_choices import Choice
     from liveramp_provider.core.audience_file.schema_sources import (
         AsOfSpec,
         FilesSpec,
@@ -52,6 +50,8 @@ if TYPE_CHECKING:
         SuppressionSpec,
         TraitsSpec,
     )
+    from liveramp_provider.core.schema.base import Spec
+    from liveramp_provider.core.schema.choices import Choice
 
 #: What a query may bind.
 QUERY_PARAMETERS = ("snapshot_date", "audience")

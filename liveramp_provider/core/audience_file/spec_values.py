@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import (
-    Audience,
-    Destination,
-    Encryption,
-    Schedule,
-    Suppression,
-)
+from liveramp_provider.core.audience import Audience, Schedule, Suppression
 from liveramp_provider.core.audience_file.findings import dotted
-from liveramp_provider.core.audience_file.spec_sources import SourceValues, duration, placeholders_in
+from liveramp_provider.core.audience_file.spec_sources import SourceValues, duration
 from liveramp_provider.core.channels import (
     EmailChannel,
     SlackChannel,
     WebhookChannel,
 )
-from liveramp_provider.core.destinations import liveramp_files
-from liveramp_provider.core.naming import MAX_NAME_CHARS, PLACEHOLDERS
+from liveramp_provider.core.destinations.common import Reading
+from liveramp_provider.core.destinations.kinds import destination_of
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.audience import DeviceFile, PiiFile
     from liveramp_provider.core.audience_file.findings import Findings, Location
     from liveramp_provider.core.audience_file.schema import (
         AudienceSpec,
         ChannelSpec,
-        EncryptionSpec,
-        LiveRampSpec,
     )
     from liveramp_provider.core.channels import Channel
+    from liveramp_provider.core.destination import Destination
+    from liveramp_provider.core.destinations.common import Report
 
 _ONE_DAY = timedelta(days=1)
 _TRAIT_NAMES = (("traits", "select"), ("traits", "computed"))
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def audience_of(spec: AudienceSpec, path: Path, findings: Findings) -> Audience:
@@ -90,75 +81,20 @@ class _Values:
         return after
 
     def _destination(self, index: int, traits: tuple[str, ...]) -> Destination:
-        spec = self._spec.destinations[index]
-        where: Location = ("destinations", index)
-        self._check_filename(spec, (*where, "filename"))
-        if spec.kms_key_id is not None and not spec.path.startswith("s3://"):
-            self._findings.fault((*where, "kms_key_id"), "is for a path that begins with s3://", "Leave it out.")
-        self._check_upload(spec, where)
-        if spec.encryption is None:
-            self._findings.warn(where, "files are not encrypted; anyone who gets one can read it")
-        return Destination(
-            id=spec.id,
-            conn_id=spec.conn_id,
-            region=spec.region,
-            path=spec.path,
-            update_method=spec.update_method,
-            org=spec.org,
-            filename=spec.filename,
-            compression=spec.compression,
-            encryption=self._encryption(spec.encryption, (*where, "encryption")) if spec.encryption else None,
-            files=self._files(spec, where, set(traits)),
-            min_members=spec.guards.min_members,
-            max_shrink_percent=_percent(spec.guards.max_shrink),
-            kms_key_id=spec.kms_key_id or "",
-            upload=spec.upload,
-            on_doubt=spec.on_doubt or "stop",
+        reading = Reading(
+            audience=self._spec.audience,
+            path=self._path,
+            traits=traits if self._knows_traits() else None,
+            report=self._report(("destinations", index)),
         )
-
-    def _check_upload(self, spec: LiveRampSpec, where: Location) -> None:
-        if spec.upload == "direct" and spec.path.startswith("s3://"):
-            self._findings.fault((*where, "upload"), "is for SFTP; S3 creates objects whole", "Leave it out.")
-        if spec.upload == "direct" and spec.encryption is None and spec.compression == "none":
-            self._findings.fault(
-                (*where, "upload"),
-                "may show LiveRamp half a file, which would be read as a whole one",
-                "Add encryption, or compression: gzip.",
-            )
-        if spec.on_doubt is not None and spec.upload != "direct":
-            self._findings.fault((*where, "on_doubt"), "is for upload: direct", "Leave it out.")
-
-    def _encryption(self, spec: EncryptionSpec, where: Location) -> Encryption:
-        public_key = self._path.parent / spec.public_key
-        if not public_key.is_file():
-            self._findings.fault((*where, "public_key"), "there is no such file", "Relative paths start at this file.")
-        return Encryption(recipients=spec.recipient, public_key=public_key, extension=spec.extension)
-
-    def _files(self, spec: LiveRampSpec, where: Location, traits: set[str]) -> tuple[PiiFile | DeviceFile, ...]:
-        if not self._knows_traits():
-            return ()
-        segment = self._spec.audience.upper().replace("-", "_")
-        region = spec.region
-        files: list[PiiFile | DeviceFile] = []
-        if spec.files.pii is not None:
-            report = self._report((*where, "files", "pii"))
-            files.append(
-                liveramp_files.pii_file(spec.files.pii, region=region, traits=traits, segment=segment, report=report)
-            )
-        if spec.files.device is not None:
-            report = self._report((*where, "files", "device"))
-            device = spec.files.device
-            files.extend(
-                liveramp_files.device_files(device, region=region, traits=traits, segment=segment, report=report)
-            )
-        return tuple(files)
+        return destination_of(self._spec.destinations[index], reading)
 
     def _knows_traits(self) -> bool:
         """Whether every trait's name could be read; where not, nobody can say which one is missing."""
         places = (tuple(part for part in place if isinstance(part, str)) for place in self._findings.unread)
         return not any(place == named[: len(place)] for place in places for named in _TRAIT_NAMES)
 
-    def _report(self, above: Location) -> liveramp_files.Report:
+    def _report(self, above: Location) -> Report:
         def report(at: Location, message: str, hint: str = "", *, warning: bool = False) -> None:
             if warning:
                 self._findings.warn((*above, *at), message)
@@ -175,27 +111,6 @@ class _Values:
             hint = "Name its source; without `suppression` nobody is left out."
             self._findings.fault(("suppression",), "has no value", hint)
         return None
-
-    def _check_filename(self, spec: LiveRampSpec, where: Location) -> None:
-        names = placeholders_in(spec.filename, where, known=PLACEHOLDERS, findings=self._findings)
-        if not {"date", "upload_date"} & names:
-            self._findings.fault(where, "has no date, so tomorrow's file would overwrite today's", "Add {date}.")
-        if "kind" not in names:
-            self._findings.fault(where, "has no {kind}, so two files would share one name", "Add {kind}.")
-        if names - set(PLACEHOLDERS):
-            return
-        try:
-            example = spec.filename.format(
-                org=spec.org, audience=self._spec.audience, kind="D-IDFA", date="2026-01-01", upload_date="2026-01-02"
-            )
-        except ValueError:
-            return  # its braces are a fault already
-        if not _PLAIN_NAME.fullmatch(example):
-            self._findings.fault(where, "puts braces into the name", "LiveRamp takes letters, digits, '_', '.', '-'.")
-        if example[0] in "._-":
-            self._findings.fault(where, f"names begin with {example[0]!r}", "LiveRamp ignores such files.")
-        if len(example) + len(".csv") > MAX_NAME_CHARS:
-            self._findings.fault(where, f"may grow to {len(example) + 4} characters; LiveRamp takes {MAX_NAME_CHARS}")
 
     def _check_destinations(self, destinations: tuple[Destination, ...]) -> None:
         ids: set[str] = set()
@@ -215,10 +130,6 @@ class _Values:
                     "Choose another path, org or filename.",
                 )
             targets.setdefault(target, f"{dotted(('destinations', index))}")
-
-
-def _percent(share: str) -> int | None:
-    return None if share == "off" else int(share.removesuffix("%"))
 
 
 def _channel(spec: ChannelSpec) -> Channel | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.destinations.liveramp import MAX_SHRINK_PERCENT
+from liveramp_provider.core.destinations.common import MAX_SHRINK_PERCENT
 from liveramp_provider.core.errors import (
     DeliveryBusyError,
     OutOfOrderError,
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from liveramp_provider.core.artifacts import SealedFile
-    from liveramp_provider.core.audience import Audience, DeliveryFile, Destination, UpdateMethod
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.guards.acceptance import Acceptance
     from liveramp_provider.core.ledger import Delivery, Ledger
 
@@ -97,25 +98,26 @@ def past_of(due: Due, ledger: Ledger) -> Past:
     )
 
 
-def order_objection(due: Due, past: Past, method: UpdateMethod) -> Objection | None:
+def order_objection(due: Due, past: Past, destination: Destination) -> Objection | None:
     """A refresh would roll the audience back to an older day."""
+    method = destination.update_method
     if method == "incremental" or past.newest is None or due.day >= past.newest.day:
         return None
     words = (
-        f"it is of {due.day}, and {past.newest.day} was delivered already: by {method} LiveRamp would go back to the "
-        "older day until the next delivery"
+        f"it is of {due.day}, and {past.newest.day} was delivered already: by {method} {destination.receiver} would "
+        "go back to the older day until the next delivery"
     )
     return Objection(guard=Guard.BACKDATED, error=OutOfOrderError, words=words)
 
 
-def header_objection(due: Due, past: Past) -> Objection | None:
+def header_objection(due: Due, past: Past, destination: Destination) -> Objection | None:
     """LiveRamp would pause the file, and all later ones behind it."""
     if past.last is None or due.header_sha256 == past.last.header_sha256:
         return None
     words = (
-        f"its header is not that of {past.last.name}, which was delivered last: LiveRamp would pause it, and every "
-        "later file behind it, until a person there maps it. Put the columns back as they were, or agree on the new "
-        "ones with LiveRamp first"
+        f"its header is not that of {past.last.name}, which was delivered last: {destination.receiver} would pause it, "
+        "and every later file behind it, until a person there maps it. Put the columns back as they were, or agree on "
+        f"the new ones with {destination.receiver} first"
     )
     return Objection(guard=Guard.HEADER, error=SchemaDriftError, words=words)
 
@@ -139,8 +141,8 @@ def shrink_objection(due: Due, past: Past, max_percent: int | None) -> Objection
 def objections(due: Due, destination: Destination, past: Past) -> list[Objection]:
     """All that speaks against sending what is due."""
     found = (
-        order_objection(due, past, destination.update_method),
-        header_objection(due, past),
+        order_objection(due, past, destination),
+        header_objection(due, past, destination),
         shrink_objection(due, past, destination.max_shrink_percent),
     )
     return [objection for objection in found if objection is not None]
@@ -151,7 +153,7 @@ def warnings(due: Due, destination: Destination, past: Past) -> Iterator[str]:
     if destination.update_method == "incremental" and past.newest is not None and due.day < past.newest.day:
         yield (
             f"{due.name} is of {due.day}, and {past.newest.day} was delivered already: who has left the audience "
-            "between the two comes back at LiveRamp"
+            f"between the two comes back at {destination.receiver}"
         )
     shrunk = shrink_objection(due, past, MAX_SHRINK_PERCENT)
     if shrunk is not None and destination.max_shrink_percent is None:

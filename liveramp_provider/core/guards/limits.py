@@ -1,47 +1,48 @@
-"""LiveRamp's limits on one file, checked before it is sealed. Source: LiveRamp, "File Limits"."""
+"""A receiver's limits on one file, checked before it is sealed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from liveramp_provider.core.audience import SegmentColumn, TraitColumn
-from liveramp_provider.core.destinations.liveramp import (
-    MAX_FIELD_VALUES,
-    MAX_SEGMENT_NAME_CHARS,
-    REGIONS,
-)
+from liveramp_provider.core.destination import SegmentColumn, TraitColumn
 from liveramp_provider.core.errors import DataError
 from liveramp_provider.core.rows import add_up
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-    from liveramp_provider.core.audience import DeliveryFile, Region
+    from liveramp_provider.core.destination import DeliveryFile
     from liveramp_provider.core.rows import Rows
 
 
-def check_limits(file: DeliveryFile, rows: Rows, *, region: Region, engine: Backend) -> None:
-    """All limits, and all breaches at once.
+def check_limits(file: DeliveryFile, rows: Rows, *, receiver: str, engine: Backend) -> None:
+    """All limits of the file's receiver, and all breaches at once.
 
     :raises DataError: Says which limit, how far over, and in which column.
     """
-    rules = REGIONS[region]
+    limits = file.rules.limits
+    if limits is None:
+        return
     longest_row, fields = _measured(file, rows, engine)
     breaches = []
-    if rows.count > rules.max_rows:
-        breaches.append(f"{rows.count:,} rows (limit {rules.max_rows:,} in region {region})")
-    if longest_row > rules.max_row_chars:
-        breaches.append(f"a row of {longest_row:,} characters (limit {rules.max_row_chars:,} in region {region})")
+    if rows.count > limits.max_rows:
+        breaches.append(f"{rows.count:,} rows (limit {limits.max_rows:,} {limits.where})")
+    if longest_row > limits.max_row_chars:
+        breaches.append(f"a row of {longest_row:,} characters (limit {limits.max_row_chars:,} {limits.where})")
     for header, field in fields.items():
         length = len(f"{header}=") + field.longest
-        if length > MAX_SEGMENT_NAME_CHARS:
-            breaches.append(f"{header}: a segment name of {length:,} characters (limit {MAX_SEGMENT_NAME_CHARS})")
+        if length > limits.max_segment_name_chars:
+            breaches.append(
+                f"{header}: a segment name of {length:,} characters (limit {limits.max_segment_name_chars})"
+            )
     pairs = sum(field.values for field in fields.values())
-    if pairs > MAX_FIELD_VALUES:
+    if pairs > limits.max_field_values:
         most = max(fields, key=lambda header: fields[header].values)
-        breaches.append(f"{pairs:,} field values, most of them in {most} (limit {MAX_FIELD_VALUES:,}); use bands")
+        breaches.append(
+            f"{pairs:,} field values, most of them in {most} (limit {limits.max_field_values:,}); use bands"
+        )
     if breaches:
-        raise DataError(f"{file.slot}: LiveRamp would refuse the file: {'; '.join(breaches)}.")
+        raise DataError(f"{file.slot}: {receiver} would refuse the file: {'; '.join(breaches)}.")
 
 
 class _Field(NamedTuple):

@@ -19,7 +19,8 @@ from liveramp_provider.core.progress import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from liveramp_provider.core.audience import Audience, Destination
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.transports import Transport
 
 log = logging.getLogger(__name__)

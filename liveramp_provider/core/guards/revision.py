@@ -29,7 +29,7 @@ def check_revision(audience: Audience, day: date, revision: int, *, ledger: Ledg
         for file in destination.files:
             name = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
             if len(name) > MAX_NAME_CHARS:
-                raise RevisionError(f"{name}: {len(name)} characters, and LiveRamp takes {MAX_NAME_CHARS}.")
+                raise RevisionError(f"{name}: {len(name)} characters, and {MAX_NAME_CHARS} are the most.")
             key = delivery_id(
                 destination=destination.id, audience=audience.id, slot=file.slot, day=day, revision=revision - 1
             )

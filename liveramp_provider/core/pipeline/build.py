@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import SuppressionList
-    from liveramp_provider.core.audience import Audience, Destination, DeviceFile, PiiFile
+    from liveramp_provider.core.audience import Audience
     from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.suppression import Suppressed
     from liveramp_provider.core.workspace import Workspace
@@ -114,7 +115,7 @@ def _build_file(
     audience: Audience,
     destination: Destination,
     day: date,
-    file: PiiFile | DeviceFile,
+    file: DeliveryFile,
     *,
     revision: int,
     profiles: Profiles,
@@ -133,12 +134,12 @@ def _build_file(
     from liveramp_provider.core.file_rows import csv_chunks, file_rows
 
     with workspace.reader(audience, day) as reader:
-        rows = file_rows(file, profiles, suppressed, region=destination.region, stage="build", name=name, reader=reader)
-        writer = CsvWriter(file.headers)
+        rows = file_rows(destination, file, profiles, suppressed, stage="build", name=name, reader=reader)
+        writer = CsvWriter(file)
         path = reader.scratch / name
         inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
         with step(f"build: writing {name}", total=rows.count) as progress:
-            chunks = csv_chunks(name, rows, writer, progress=progress, reader=reader)
+            chunks = csv_chunks(file, name, rows, writer, progress=progress, reader=reader)
             recipient = _write(destination, chunks, path=path, inner=inner)
         with step(f"build: sealing {name}"):
             made = _sealed_file(
@@ -164,7 +165,7 @@ def _build_file(
 
 def _inputs(
     destination: Destination,
-    file: PiiFile | DeviceFile,
+    file: DeliveryFile,
     *,
     profiles: Profiles,
     suppressed: Suppressed | None,
@@ -174,7 +175,6 @@ def _inputs(
     return {
         "profiles": profiles.sha256,
         "suppressed": _digest_of_list(suppressed.record if suppressed else None),
-        "region": destination.region,
         "file": file,
         "name": name,
         "recipient": ",".join(destination.encryption.recipients) if destination.encryption else "",
@@ -211,7 +211,7 @@ def _sealed_file(
     audience: Audience,
     destination: Destination,
     day: date,
-    file: PiiFile | DeviceFile,
+    file: DeliveryFile,
     *,
     revision: int,
     profiles: Profiles,

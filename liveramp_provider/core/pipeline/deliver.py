@@ -22,7 +22,7 @@ from liveramp_provider.core.staging import digest_of
 
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import SealedFile
-    from liveramp_provider.core.audience import Destination
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.guards.acceptance import Acceptance
     from liveramp_provider.core.ledger import Claim, Delivery, Ledger
     from liveramp_provider.core.transports import Transport
@@ -64,11 +64,7 @@ def deliver(
         return _receipt(found, sent_now=False)
     _check_size(file, destination, ledger)
     # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
-    due = (
-        Due.of(file, header_sha256=header_digest(file.header))
-        if found is None or found.may_change
-        else Due.of(found, header_sha256=found.header_sha256)
-    )
+    due = _due(file, found)
     judge(due, destination, past_of(due, ledger), acceptance)
     _check_seal(file)
     claim = ledger.claim(file, folder=destination.path, holder=holder, why=why)
@@ -85,14 +81,21 @@ def deliver(
     return receipt
 
 
+def _due(file: SealedFile, found: Delivery | None) -> Due:
+    """What is judged: the file, or what of it may be at the receiver already."""
+    if found is None or found.may_change:
+        return Due.of(file, header_sha256=header_digest(file.header))
+    return Due.of(found, header_sha256=found.header_sha256)
+
+
 def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> None:
     if file.members >= destination.min_members:
         return
     held = ledger.newest_committed(destination=file.destination, audience=file.audience, slot=file.slot)
     still = (
-        f"LiveRamp still holds the {held.members:,} members delivered for {held.day}"
+        f"{destination.receiver} still holds the {held.members:,} members delivered for {held.day}"
         if held
-        else "LiveRamp holds nothing of it yet"
+        else f"{destination.receiver} holds nothing of it yet"
     )
     raise SmallAudienceError(
         f"{file.name}: {file.members:,} unique members, and a file needs {destination.min_members:,}; "

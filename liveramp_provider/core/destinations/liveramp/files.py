@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import (
+from liveramp_provider.core.destination import (
     DeviceFile,
     Hash,
     Identifier,
@@ -28,15 +28,10 @@ from liveramp_provider.core.destinations.liveramp import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from liveramp_provider.core.audience import Column, Region
-    from liveramp_provider.core.audience_file.schema import ColumnSpec, DeviceSpec, PiiSpec
-
-
-class Report(Protocol):
-    """Takes one finding: keys that lead to it in the audience file, what is wrong, and a hint."""
-
-    def __call__(self, at: tuple[str | int, ...], message: str, hint: str = "", *, warning: bool = False) -> None:
-        """Note one fault, or with `warning` something that works but will disappoint."""
+    from liveramp_provider.core.destination import Column, Region
+    from liveramp_provider.core.destinations.columns import ColumnSpec
+    from liveramp_provider.core.destinations.common import Report
+    from liveramp_provider.core.destinations.liveramp.spec import DeviceSpec, PiiSpec
 
 
 def pii_file(spec: PiiSpec, *, region: Region, traits: Collection[str], segment: str, report: Report) -> PiiFile:
@@ -61,7 +56,7 @@ def pii_file(spec: PiiSpec, *, region: Region, traits: Collection[str], segment:
     _check_columns(key_header, columns, report=report)
     if complete and not any(isinstance(column, IdentifierColumn) for column in columns):
         report(("columns",), "no column identifies anybody", "LiveRamp needs an e-mail, a phone, or name and address.")
-    return PiiFile(slot="PII", key_header=key_header, columns=tuple(columns))
+    return PiiFile(slot="PII", key_header=key_header, columns=tuple(columns), rules=REGIONS[region].files)
 
 
 def device_files(
@@ -86,7 +81,14 @@ def device_files(
         _check_columns(header, columns, report=report)
         hashed = None if spec.hash == "none" else Hash.SHA1
         files.append(
-            DeviceFile(slot=slot, key_header=header, identifiers=tuple(own), hash=hashed, columns=tuple(columns))
+            DeviceFile(
+                slot=slot,
+                key_header=header,
+                columns=tuple(columns),
+                rules=REGIONS[region].files,
+                identifiers=tuple(own),
+                hash=hashed,
+            )
         )
     return tuple(files)
 
@@ -106,7 +108,7 @@ def _usual_pii_file(region: Region, *, traits: Collection[str], segment: str, re
     if not columns:
         report((), "no trait identifies anybody", f"Name one of {', '.join(rules.headers)}, or write the columns.")
     columns.append(_segment_column(segment, "1", at=(), report=report))
-    return PiiFile(slot="PII", key_header=rules.key_header, columns=tuple(columns))
+    return PiiFile(slot="PII", key_header=rules.key_header, columns=tuple(columns), rules=rules.files)
 
 
 def _key_header(spec: PiiSpec, *, report: Report) -> str:

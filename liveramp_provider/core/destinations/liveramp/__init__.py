@@ -10,16 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.audience import Hash, Identifier
+from liveramp_provider.core.destination import Destination, FileRules, Form, Hash, Identifier, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from liveramp_provider.core.audience import Region
+    from liveramp_provider.core.destination import Region
 
-MIN_MEMBERS = 25
-#: By how much a file's members may fall from one day to the next, where the audience file says nothing: our own choice.
-MAX_SHRINK_PERCENT = 50
 MAX_BYTES = 50 * 10**9
 MAX_SEGMENT_FIELDS = 500
 MAX_FIELD_VALUES = 5_000
@@ -38,15 +35,32 @@ _SEVERAL = {Identifier.EMAIL, Identifier.PHONE, *DEVICES}
 DEVICE_SLOT = {Identifier.IDFA: "D-IDFA", Identifier.GAID: "D-AAID"}
 
 
+_NAME = frozenset({Identifier.FIRST_NAME, Identifier.LAST_NAME})
+#: LiveRamp matches an e-mail, a phone, or a name with a ZIP or a whole address.
+MATCHED_BY = (
+    frozenset({Identifier.EMAIL}),
+    frozenset({Identifier.PHONE}),
+    _NAME | {Identifier.ZIP},
+    _NAME | {Identifier.ADDRESS1, Identifier.CITY, Identifier.STATE},
+)
+
+
+class LiveRamp(Destination):
+    """A LiveRamp account's folder."""
+
+    __slots__ = ()
+
+    receiver = "LiveRamp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRules:
     """What differs between LiveRamp's regions."""
 
     key_header: str
     headers: Mapping[str, str]
-    max_rows: int
-    max_row_chars: int
     hashed_phones: bool
+    files: FileRules
 
 
 _US_HEADERS = {
@@ -72,19 +86,37 @@ _EU_HEADERS = {
     "phone": "MOBILE1",
     "phone2": "MOBILE2",
 }
-_US = RegionRules(
-    key_header="CCID", headers=_US_HEADERS, max_rows=500_000_000, max_row_chars=10_000, hashed_phones=True
-)
-_EU = RegionRules(
-    key_header="CustomerID", headers=_EU_HEADERS, max_rows=500_000_000, max_row_chars=1_000, hashed_phones=False
-)
-_UK = RegionRules(
-    key_header="CustomerID", headers=_EU_HEADERS, max_rows=100_000_000, max_row_chars=1_000, hashed_phones=False
-)
-_FR = RegionRules(
-    key_header="CustomerID", headers=_EU_HEADERS, max_rows=30_000_000, max_row_chars=1_000, hashed_phones=False
-)
-REGIONS: Mapping[Region, RegionRules] = {"us": _US, "au": _US, "eu": _EU, "uk": _UK, "fr": _FR}
+_US_FORMS = {Identifier.EMAIL: Form.EMAIL, Identifier.PHONE: Form.US_PHONE, Identifier.ZIP: Form.US_ZIP}
+_OTHER_FORMS = {Identifier.EMAIL: Form.EMAIL, Identifier.PHONE: Form.INTERNATIONAL_PHONE}
+
+
+def _files(region: Region, *, max_rows: int = 500_000_000, max_row_chars: int = 1_000) -> FileRules:
+    limits = Limits(
+        max_rows=max_rows,
+        max_row_chars=max_row_chars,
+        max_bytes=MAX_BYTES,
+        max_field_values=MAX_FIELD_VALUES,
+        max_segment_name_chars=MAX_SEGMENT_NAME_CHARS,
+        where=f"in region {region}",
+    )
+    return FileRules(forms=_US_FORMS if region == "us" else _OTHER_FORMS, matched_by=MATCHED_BY, limits=limits)
+
+
+REGIONS: Mapping[Region, RegionRules] = {
+    "us": RegionRules(
+        key_header="CCID", headers=_US_HEADERS, hashed_phones=True, files=_files("us", max_row_chars=10_000)
+    ),
+    "au": RegionRules(
+        key_header="CCID", headers=_US_HEADERS, hashed_phones=True, files=_files("au", max_row_chars=10_000)
+    ),
+    "eu": RegionRules(key_header="CustomerID", headers=_EU_HEADERS, hashed_phones=False, files=_files("eu")),
+    "uk": RegionRules(
+        key_header="CustomerID", headers=_EU_HEADERS, hashed_phones=False, files=_files("uk", max_rows=100_000_000)
+    ),
+    "fr": RegionRules(
+        key_header="CustomerID", headers=_EU_HEADERS, hashed_phones=False, files=_files("fr", max_rows=30_000_000)
+    ),
+}
 
 _HEADER = re.compile(
     r"(?P<prefix>MD5|SHA1|SHA256)?(?P<name>EMAIL|PHONE|MOBILE|LANDLINE|FIRSTNAME|LASTNAME|CITY|TOWN|STATE|COUNTY|ZIP"

@@ -1,0 +1,26 @@
+"""Every kind of destination: its keys, and how they become a destination. Nothing else lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from liveramp_provider.core.destinations.liveramp import values as liveramp
+from liveramp_provider.core.destinations.liveramp.spec import LiveRampSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from liveramp_provider.core.destination import Destination
+    from liveramp_provider.core.destinations.common import Reading
+
+#: The keys of any destination, by its ``kind``.
+DestinationSpec = LiveRampSpec
+
+_READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
+    "liveramp": liveramp.destination_of,
+}
+
+
+def destination_of(spec: DestinationSpec, reading: Reading) -> Destination:
+    """The destination that `spec` describes; all that is wrong with it is reported."""
+    return _READ[spec.kind](spec, reading)

@@ -1,0 +1,1 @@
+"""What the keys of an audience file may hold, whatever file or receiver they describe."""
