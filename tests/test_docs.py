@@ -58,15 +58,32 @@ def schema_keys(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, 
     for name, field in model.model_fields.items():
         path = f"{above}.{field.alias or name}".removeprefix(".")
         yield path, field
-        inner, free = field.annotation, ""
-        while not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            arguments = [argument for argument in get_args(inner) if argument is not type(None)]
-            if not arguments or get_origin(inner) is Literal:
-                break
-            free += {list: "[]", dict: ".<header>"}.get(get_origin(inner), "")
-            inner = arguments[0] if get_origin(inner) is Annotated else arguments[-1]
-        else:
-            yield from schema_keys(inner, path + free)
+        yield from _keys_below(field.annotation, path)
+
+
+def _keys_below(annotation: Any, path: str) -> Iterator[tuple[str, FieldInfo]]:
+    """Those of the mapping that a value is, or of those in it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from schema_keys(annotation, path)
+        return
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if not arguments or get_origin(annotation) is Literal:
+        return
+    if len(arguments) > 1 and all(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in arguments):
+        yield from _keys_of_kinds(arguments, path)
+        return
+    free = {list: "[]", dict: ".<header>"}.get(get_origin(annotation), "")
+    yield from _keys_below(arguments[0] if get_origin(annotation) is Annotated else arguments[-1], path + free)
+
+
+def _keys_of_kinds(kinds: list[type[BaseModel]], path: str) -> Iterator[tuple[str, FieldInfo]]:
+    """What several kinds have in common, and, below ``destinations[<kind>]``, what one has of its own."""
+    keys = {get_args(kind.model_fields["kind"].annotation)[0]: dict(schema_keys(kind, path)) for kind in kinds}
+    for kind, own in keys.items():
+        for key, field in own.items():
+            others = [more[key].description for name, more in keys.items() if name != kind and key in more]
+            shared = not others or field.description in others
+            yield (key if shared and others else f"{path.removesuffix('[]')}[{kind}]{key.removeprefix(path)}"), field
 
 
 SCHEMA = dict(schema_keys(AudienceSpec))

@@ -32,6 +32,7 @@ _SENTENCES = {
     "bool_type": ("must be true or false", ""),
     "dict_type": ("must be a mapping", "Write it as key: value."),
     "int_type": ("must be a whole number", ""),
+    "model_attributes_type": ("must be a mapping", "Write it as key: value."),
     "list_type": ("must be a list", "Put its entries in [ ]."),
     "string_too_short": ("must not be empty", ""),
     "too_short": ("needs at least one entry", ""),
