@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 import typer
@@ -18,7 +19,7 @@ from liveramp_provider import cli
 from liveramp_provider.core import errors
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.audience_file.schema import AudienceSpec
-from liveramp_provider.core.destinations.common import MIN_MEMBERS
+from liveramp_provider.core.destinations.common import MIN_MEMBERS, FileDestinationSpec
 from liveramp_provider.core.destinations.liveramp import (
     MAX_BYTES,
     MAX_FIELD_VALUES,
@@ -64,29 +65,30 @@ def schema_keys(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, 
 def _keys_below(annotation: Any, path: str) -> Iterator[tuple[str, FieldInfo]]:
     """Those of the mapping that a value is, or of those in it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from schema_keys(annotation, path)
+        yield from _keys_of_kind(annotation, path) if path == "destinations[]" else schema_keys(annotation, path)
         return
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if not arguments or get_origin(annotation) is Literal:
         return
-    if len(arguments) > 1 and all(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in arguments):
-        yield from _keys_of_kinds(arguments, path)
-        return
     free = {list: "[]", dict: ".<header>"}.get(get_origin(annotation), "")
-    yield from _keys_below(arguments[0] if get_origin(annotation) is Annotated else arguments[-1], path + free)
+    if get_origin(annotation) not in (Union, UnionType):
+        arguments = [arguments[0] if get_origin(annotation) is Annotated else arguments[-1]]
+    for one in arguments:
+        yield from _keys_below(one, path + free)
 
 
-def _keys_of_kinds(kinds: list[type[BaseModel]], path: str) -> Iterator[tuple[str, FieldInfo]]:
-    """What several kinds have in common, and, below ``destinations[<kind>]``, what one has of its own."""
-    keys = {get_args(kind.model_fields["kind"].annotation)[0]: dict(schema_keys(kind, path)) for kind in kinds}
-    for kind, own in keys.items():
-        for key, field in own.items():
-            others = [more[key].description for name, more in keys.items() if name != kind and key in more]
-            shared = not others or field.description in others
-            yield (key if shared and others else f"{path.removesuffix('[]')}[{kind}]{key.removeprefix(path)}"), field
+def _keys_of_kind(kind: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:
+    """What receivers of files have in common, and, below ``destinations[<kind>]``, what one kind has of its own."""
+    name = get_args(kind.model_fields["kind"].annotation)[0]
+    for key, field in schema_keys(kind, path):
+        below = key.removeprefix(f"{path}.")
+        common = below.partition(".")[0] in {"kind", *FileDestinationSpec.model_fields}
+        yield key if common else f"destinations[{name}].{below}", field
 
 
-SCHEMA = dict(schema_keys(AudienceSpec))
+# Of a key that several kinds have, the first kind's field counts.
+SCHEMA = dict(reversed(list(schema_keys(AudienceSpec))))
+KINDS = [get_args(field.annotation)[0] for key, field in schema_keys(AudienceSpec) if key == "destinations[].kind"]
 
 
 def documented_keys() -> Iterator[tuple[str, list[str]]]:
@@ -134,6 +136,7 @@ def test_every_value_to_choose_from_is_in_the_reference() -> None:
     """Where a key takes one of several words, its row names each."""
     for key, cells in DOCUMENTED:
         words = get_args(SCHEMA[key].annotation) if get_origin(SCHEMA[key].annotation) is Literal else ()
+        words = KINDS if key == "destinations[].kind" else words
         assert [word for word in words if f"`{word}`" not in cells[2]] == [], key
 
 
