@@ -24,6 +24,8 @@ _WORDS = {
     "prehashed_without_column": "came hashed, no column for that hash",
     "phone_format": "phone not valid",
     "zip_format": "ZIP not valid",
+    "formula": "formula of a spreadsheet",
+    "key_formula": "audience key is a formula",
     "address_incomplete": "name or address incomplete",
     "device_ids": "device ids",
     "device_format": "not a device id",

@@ -15,7 +15,13 @@ CONTROL = "".join(map(chr, range(0x20))) + "\u007f\u0085\u2028\u2029"
 BLANK_WORDS = ("", "null", "none", "nan", "n/a", "undefined", "<nil>")
 HEX_LENGTH = {32: "md5", 40: "sha1", 64: "sha256"}
 ADDRESS_TRAITS = ("first_name", "last_name", "address1", "address2", "city", "state", "zip", "country")
-REASONS = ("email_format", "prehashed_without_column", "phone_format", "zip_format")  # in the order they are judged
+REASONS = (
+    "email_format",
+    "prehashed_without_column",
+    "phone_format",
+    "zip_format",
+    "formula",
+)  # in the order they are judged
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Column:
     trait: str | None = None
     hash: str | None = None
     segment: str | None = None
+    formulas_allowed: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,13 @@ def prehashed(text: str) -> Outcome | None:
     if len(text) in HEX_LENGTH and re.fullmatch(r"[0-9A-Fa-f]+", text):
         return Outcome(value=text.lower(), algorithm=HEX_LENGTH[len(text)])
     return None
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet would run the text."""
+    if text[:1] in ("=", "@"):
+        return True
+    return text[:1] in ("+", "-") and any(mark in text for mark in "(|!")
 
 
 def email(value: object) -> Outcome:
@@ -221,13 +235,26 @@ def _cell(column: Column, member: str, outcomes: Mapping[str, Outcome]) -> str:
     if column.trait == "member_id":
         return member
     outcome = outcomes[column.trait]
-    if outcome.value is None:
+    if outcome.value is None or _is_left_out(column, outcome):
         return ""
     if outcome.algorithm == column.hash:  # plain into plain, a digest into the column of its own algorithm
         return outcome.value
     if outcome.algorithm is None and column.hash is not None:
         return digest_of(outcome.value, column.hash)
     return ""
+
+
+def _is_left_out(column: Column, outcome: Outcome) -> bool:
+    """Whether the cell would be a formula that nobody has allowed."""
+    plain = outcome.value is not None and outcome.algorithm is None and column.hash is None
+    return plain and not column.formulas_allowed and is_formula(str(outcome.value))
+
+
+def _without_formulas(trait: str, outcome: Outcome, columns: Sequence[Column]) -> Outcome:
+    """An identifier that would be a formula in some column is of no use in any."""
+    if any(column.trait == trait and _is_left_out(column, outcome) for column in columns):
+        return Outcome(reason="formula", control=outcome.control)
+    return outcome
 
 
 def _control_cells(columns: Sequence[Column], outcomes: Mapping[str, Outcome]) -> int:
@@ -250,18 +277,27 @@ def pii(
     :param traits: Member id (cleaned) to trait name to raw value; absent is missing.
     """
     unique = read_members(members)
-    waterfall = dict.fromkeys(("members", "no_identifier", *REASONS, "address_incomplete", "rows"), 0)
+    waterfall = dict.fromkeys(("members", "key_formula", "no_identifier", *REASONS, "address_incomplete", "rows"), 0)
+    key_column = next((column for column in columns if column.trait == "member_id"), Column("", "member_id"))
     blanked = dict.fromkeys(REASONS, 0)
     used = {column.trait for column in columns if column.trait is not None} - {"member_id"}
     rows = []
     control = 0
     for member in unique:
         outcomes = {trait: _read_trait(trait, traits.get(member, {}).get(trait), region) for trait in used}
+        formulas = sum(
+            not _is_identifier(str(c.trait)) and c.trait in outcomes and _is_left_out(c, outcomes[c.trait])
+            for c in columns
+        )
+        outcomes |= {t: _without_formulas(t, o, columns) for t, o in outcomes.items() if _is_identifier(t)}
         identifiers = {trait: outcome for trait, outcome in outcomes.items() if _is_identifier(trait)}
         cells = [_cell(column, member, outcomes) for column in columns]
         filled = {column.trait for column, cell in zip(columns, cells, strict=True) if column.trait and cell != ""}
         refused = [_refusal(trait, outcome, columns) for trait, outcome in identifiers.items()]
-        if _matchable(filled):
+        if is_formula(member) and not key_column.formulas_allowed:
+            waterfall["key_formula"] += 1
+        elif _matchable(filled):
+            blanked["formula"] += formulas
             rows.append(cells)
             control += _control_cells(columns, outcomes)
             for reason in REASONS:
@@ -313,7 +349,7 @@ def _device_file(
     waterfall = dict.fromkeys(steps, 0)
     owner: dict[str, str] = {}  # the id as written without regard to case, so an id given as both kinds is one id
     rows: list[list[str]] = []
-    control = 0
+    control = formulas = 0
     for member in unique:  # smallest first, so the first to show an id owns it
         raw = traits.get(member, {})
         candidates = [(idfa if kind == "idfa" else gaid)(raw.get(kind), hash) for kind in kinds]
@@ -332,11 +368,12 @@ def _device_file(
                 fields = {column.trait: free_text(raw.get(column.trait)) for column in columns if column.trait}
                 rows.append([written, *(_cell(column, member, fields) for column in columns)])
                 control += _control_cells(columns, fields)
+                formulas += sum(_is_left_out(c, fields[c.trait]) for c in columns if c.trait)
     rows.sort(key=lambda row: row[0].encode("utf-8"))
     waterfall["members"] = len(unique)
     waterfall["rows"] = len(rows)
     header = [label, *(column.header for column in columns)]
-    return Reading(header, rows, waterfall, {}, control, members=len(set(owner.values())))
+    return Reading(header, rows, waterfall, {"formula": formulas}, control, members=len(set(owner.values())))
 
 
 def csv_bytes(reading: Reading) -> bytes:

@@ -284,7 +284,13 @@ def test_blanked_counts_once_per_trait() -> None:
     """A refused value of a kept row is counted once, however many columns its trait fills."""
     columns = [CCID, EMAIL1, Column("EMAIL1_MD5", "email", "md5"), PHONE1, Column("ZIP", "zip")]
     reading = pii(["a"], {"a": {"email": "bad", "phone": "5551234567", "zip": "1"}}, columns)
-    assert reading.blanked == {"email_format": 1, "prehashed_without_column": 0, "phone_format": 0, "zip_format": 1}
+    assert reading.blanked == {
+        "email_format": 1,
+        "prehashed_without_column": 0,
+        "phone_format": 0,
+        "zip_format": 1,
+        "formula": 0,
+    }
 
 
 def test_csv_bytes() -> None:

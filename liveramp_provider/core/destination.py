@@ -50,6 +50,8 @@ UpdateMethod = Literal["incremental", "segment_refresh", "full_refresh"]
 Compression = Literal["none", "gzip"]
 Upload = Literal["rename", "direct"]
 OnDoubt = Literal["stop", "resend"]
+#: What becomes of a value that a spreadsheet would run: it is left out, or sent as it is.
+FormulaPolicy = Literal["blank", "allow"]
 
 
 class Form(StrEnum):
@@ -117,6 +119,7 @@ class IdentifierColumn:
     trait: str
     identifier: Identifier
     hash: Hash | None
+    formula: FormulaPolicy = "blank"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ class TraitColumn:
 
     header: str
     trait: str
+    formula: FormulaPolicy = "blank"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +172,12 @@ class DeliveryFile(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PiiFile(DeliveryFile):
-    """The file of known identifiers: one row a member, keyed by the member id."""
+    """The file of known identifiers: one row a member, keyed by the member id.
+
+    :param key_formula: With ``blank``, members whose key a spreadsheet would run have no row.
+    """
+
+    key_formula: FormulaPolicy = "blank"
 
     def rows(self, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
         """One a member that can be matched."""

@@ -20,10 +20,11 @@ from liveramp_provider.core.identifiers import (
     given_of,
     has_control_character,
     hashed,
+    is_formula,
     read,
     value_of,
 )
-from liveramp_provider.core.rows import Rows, count_where, staged, totals
+from liveramp_provider.core.rows import Rows, count_where, nothing, staged, totals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def device_rows(file: DeviceFile, profiles: ir.Table, *, engine: Backend, scratc
     table = staged(engine, _judged(file, profiles), scratch / f"rows-{file.slot}.parquet")
     kept = table.filter(table.reason.isnull())
     counts = totals(engine, table, rows="device_ids", **{reason: table.reason == reason for reason in REASONS})
-    changed = totals(engine, kept, rows="rows", control_character=kept.control_characters)
+    changed = totals(engine, kept, rows="rows", formula=kept.formulas, control_character=kept.control_characters)
     rows = changed.pop("rows")
     found = table.aggregate(
         given=table.member_id.nunique(), members=table.member_id.nunique(where=table.reason.isnull())
@@ -73,7 +74,11 @@ def _judged(file: DeviceFile, profiles: ir.Table) -> ir.Table:
     hashed_file = file.hash is Hash.SHA1
     table = read(profiles, {trait: device_rule(kind, hashed_file=hashed_file) for trait, kind in file.identifiers})
     traits = [column.trait for column in file.columns if isinstance(column, TraitColumn)]
-    texts = {_field(trait): clean(as_text(table[trait])) for trait in traits}
+    table = table.mutate(**{_field(trait): clean(as_text(table[trait])) for trait in traits})
+    allowed = {column.trait for column in file.columns if isinstance(column, TraitColumn) and column.formula == "allow"}
+    formulas = {_field(trait): is_formula(table[_field(trait)]) for trait in traits if trait not in allowed}
+    texts = {_field(trait): table[_field(trait)] for trait in traits}
+    texts |= {name: found.ifelse(nothing(), table[name]) for name, found in formulas.items()}
     control = count_where(has_control_character(as_text(table[trait])) for trait in traits)
     parts = []
     for number, (trait, _) in enumerate(file.identifiers):
@@ -84,6 +89,7 @@ def _judged(file: DeviceFile, profiles: ir.Table) -> ir.Table:
             device=digest.coalesce(hashed(value, Hash.SHA1)) if hashed_file else value,
             fault=table[fault_of(trait)],
             control_characters=control,
+            formulas=count_where(formulas.values()),
             **texts,
         )
         parts.append(part)

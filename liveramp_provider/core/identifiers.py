@@ -111,6 +111,14 @@ def has_control_character(text: ir.StringValue) -> ir.BooleanValue:
     return text.re_replace(_EDGES, "").re_search(_CONTROL).fill_null(False) & clean(text).notnull()
 
 
+def is_formula(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether a spreadsheet would run it: it begins with ``=`` or ``@``, or with a sign and calls something.
+
+    Source: CWE-1236. A sign alone does not make one: ``+44 20 7946 0958`` is a phone, ``-5`` a number, ``-Kx3`` a key.
+    """
+    return text.re_search(r"^([=@]|[+-].*[(|!])").fill_null(False)
+
+
 def _same(text: ir.StringValue) -> ir.StringValue:
     return text
 

@@ -20,6 +20,7 @@ from liveramp_provider.core.identifiers import (
     has_control_character,
     hash_of_length,
     hashed,
+    is_formula,
     read,
     rule_of,
     value_of,
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destination import Column, PiiFile
 
 #: Why a given value cannot be used.
-VALUE_REASONS = ("email_format", "prehashed_without_column", "phone_format", "zip_format")
+VALUE_REASONS = ("email_format", "prehashed_without_column", "phone_format", "zip_format", "formula")
 
 #: Why a member has no row; the first that applies is counted.
-REASONS = ("no_identifier", *VALUE_REASONS, "address_incomplete")
+REASONS = ("key_formula", "no_identifier", *VALUE_REASONS, "address_incomplete")
 
 _CONTROL_CHARACTERS = "control characters"
+_FORMULAS = "formulas"
 
 
 def pii_rows(file: PiiFile, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
@@ -58,8 +60,10 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, engine: Backend, scratch: Pat
         rows="rows",
         **{reason: count_where(fault.identical_to(reason) for fault in faults) for reason in VALUE_REASONS},
         control_character=kept[_CONTROL_CHARACTERS],
+        formulas=kept[_FORMULAS],
     )
-    rows = blanked.pop("rows")
+    rows, fields = blanked.pop("rows"), blanked.pop(_FORMULAS)
+    blanked["formula"] += fields
     return Rows(
         table=kept.select(
             kept.member_id.name(file.key_header or HIDDEN_KEY), *(_cell(column, kept) for column in file.columns)
@@ -76,7 +80,7 @@ def _text(trait: str) -> str:
 
 
 def _identifiers(file: PiiFile) -> list[tuple[str, Identifier]]:
-    """The traits whose values LiveRamp matches by, each once."""
+    """The traits whose values people are matched by, each once."""
     pairs = ((column.trait, column.identifier) for column in file.columns if isinstance(column, IdentifierColumn))
     return list(dict.fromkeys(pairs))
 
@@ -97,9 +101,26 @@ def _judged(file: PiiFile, profiles: ir.Table) -> ir.Table:
         **{_text(trait): clean(as_text(table[trait])) for trait in fields},
         **{_CONTROL_CHARACTERS: count_where(has_control_character(as_text(table[trait])) for trait in one_line)},
     )
+    table = _without_formulas(file, table)
     parts = [column_of(trait) for trait in rules for column_of in (value_of, digest_of, fault_of)]
     return table.select(
-        "member_id", *parts, *map(_text, fields), _CONTROL_CHARACTERS, _reason(file, table).name("reason")
+        "member_id", *parts, *map(_text, fields), _CONTROL_CHARACTERS, _FORMULAS, _reason(file, table).name("reason")
+    )
+
+
+def _without_formulas(file: PiiFile, table: ir.Table) -> ir.Table:
+    """`table` without what a spreadsheet would run: identifiers get a fault, segment fields are blank and counted."""
+    plain = [c for c in file.columns if not isinstance(c, SegmentColumn) and c.formula == "blank"]
+    names = {value_of(c.trait): c.trait for c in plain if isinstance(c, IdentifierColumn) and c.hash is None}
+    texts = [_text(c.trait) for c in plain if isinstance(c, TraitColumn)]
+    fault = ibis.literal("formula")
+    return table.mutate(
+        **{name: is_formula(table[name]).ifelse(nothing(), table[name]) for name in (*names, *texts)},
+        **{
+            fault_of(trait): is_formula(table[name]).ifelse(fault, table[fault_of(trait)])
+            for name, trait in names.items()
+        },
+        **{_FORMULAS: count_where(is_formula(table[text]) for text in dict.fromkeys(texts))},
     )
 
 
@@ -122,7 +143,14 @@ def _reason(file: PiiFile, table: ir.Table) -> ir.StringValue:
         (reduce(or_, (table[fault_of(trait)].identical_to(reason) for trait, _ in _identifiers(file))), reason)
         for reason in VALUE_REASONS
     ]
-    return ibis.cases((matchable, nothing()), (~reduce(or_, given), REASONS[0]), *by_fault, else_=REASONS[-1])
+    no_key = is_formula(table.member_id) if file.key_formula == "blank" else ibis.literal(False)
+    return ibis.cases(
+        (no_key, "key_formula"),
+        (matchable, nothing()),
+        (~reduce(or_, given), "no_identifier"),
+        *by_fault,
+        else_="address_incomplete",
+    )
 
 
 def _cell(column: Column, rows: ir.Table) -> ir.Value:

@@ -324,8 +324,11 @@ ROWS = (
     Row(
         number=52,
         fault="cells that begin with = + - @",
-        promise="sent as they are: LiveRamp's machines read them, and a quote sign would break the match",
-        why="not tried",
+        promise="what a spreadsheet would run is left blank and counted, unless its column allows it",
+        tests=(
+            "core/test_formulas.py::test_no_cell_is_a_formula",
+            "core/test_formulas.py::test_a_column_that_allows_them",
+        ),
     ),
     Row(
         number=53,

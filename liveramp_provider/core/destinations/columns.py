@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field, model_validator
 
-from liveramp_provider.core.destination import Hash, Identifier
+from liveramp_provider.core.destination import FormulaPolicy, Hash, Identifier
 from liveramp_provider.core.schema.base import Spec
 from liveramp_provider.core.schema.choices import Choice, Kind
 from liveramp_provider.core.schema.types import SegmentValue, TraitName
 
-_COLUMN_CHOICE = Choice({"from": Kind(takes=("identifier", "hash")), "segment": Kind()})
+_COLUMN_CHOICE = Choice({"from": Kind(takes=("identifier", "hash", "formula")), "segment": Kind()})
 
 
 class ColumnSpec(Spec):
@@ -29,6 +29,11 @@ class ColumnSpec(Spec):
     hash: Hash | None = Field(
         default=None, strict=False, description="Send the hash instead of the value.", examples=["sha256"]
     )
+    formula: FormulaPolicy | None = Field(
+        default=None,
+        description="What becomes of a value that a spreadsheet would run: blank (default), or allow it.",
+        examples=["allow"],
+    )
     segment: SegmentValue | None = Field(
         default=None, description="Fixed value that every row carries.", examples=["1"]
     )
@@ -38,5 +43,5 @@ class ColumnSpec(Spec):
         if _COLUMN_CHOICE.made(self) is None:
             raise ValueError("needs exactly one of from (a trait) and segment (a fixed value)")
         if any(_COLUMN_CHOICE.misplaced(self)):
-            raise ValueError("a segment is a fixed value: it has no hash and no identifier")
+            raise ValueError("a segment is a fixed value: it has no hash, no identifier and no formula")
         return self

@@ -32,8 +32,9 @@ __all__ = ["Artifact", "Place", "Staging", "Store", "StoredStage", "digest_of", 
 Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile)
 
 #: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules, or whose
-#: manifest has another form (2: manifests say what they were made from; 3: and what was read of which source).
-RULES_VERSION = 3
+#: manifest has another form (2: manifests say what they were made from; 3: and what was read of which source; 4: no
+#: formulas in files).
+RULES_VERSION = 4
 
 
 class Staging:

@@ -56,7 +56,13 @@ def pii_file(spec: PiiSpec, *, region: Region, traits: Collection[str], segment:
     _check_columns(key_header, columns, report=report)
     if complete and not any(isinstance(column, IdentifierColumn) for column in columns):
         report(("columns",), "no column identifies anybody", "LiveRamp needs an e-mail, a phone, or name and address.")
-    return PiiFile(slot="PII", key_header=key_header, columns=tuple(columns), rules=REGIONS[region].files)
+    return PiiFile(
+        slot="PII",
+        key_header=key_header,
+        columns=tuple(columns),
+        rules=REGIONS[region].files,
+        key_formula=(key_header and spec.columns[key_header].formula) or "blank",
+    )
 
 
 def device_files(
@@ -173,7 +179,7 @@ def _pii_column(
     if identifier is None:
         if spec.hash is not None:
             report(where, "a segment field is never hashed", "Leave hash out, or say which identifier it is.")
-        return TraitColumn(header=header, trait=trait)
+        return TraitColumn(header=header, trait=trait, formula=spec.formula or "blank")
     if identifier in DEVICES:
         report(where, f"the device id {trait} may not stand beside known identifiers", "Send it in the device file.")
         return None
@@ -186,7 +192,9 @@ def _pii_column(
             region=region,
             report=report,
         )
-    return IdentifierColumn(header=header, trait=trait, identifier=identifier, hash=spec.hash)
+    return IdentifierColumn(
+        header=header, trait=trait, identifier=identifier, hash=spec.hash, formula=spec.formula or "blank"
+    )
 
 
 def _device_column(
@@ -209,7 +217,7 @@ def _device_column(
     elif spec.hash is not None:
         report(where, "a segment field is never hashed", "Leave hash out.")
     else:
-        return TraitColumn(header=header, trait=trait)
+        return TraitColumn(header=header, trait=trait, formula=spec.formula or "blank")
     return None
 
 
