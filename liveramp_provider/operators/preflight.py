@@ -28,12 +28,14 @@ class LiveRampPreflightOperator(LiveRampOperator):
         from liveramp_provider import settings
         from liveramp_provider.core.guards.history import check_history
         from liveramp_provider.core.guards.preflight import preflight
+        from liveramp_provider.core.guards.probed import check_probed
         from liveramp_provider.core.guards.revision import check_revision
 
         day = snapshot_day(context)
         refresh_of(context)
         revision, acceptance, ledger = revision_of(context).number, acceptance_of(context), settings.ledger()
         check_revision(self.audience, day, revision, ledger=ledger)
+        check_probed(self.audience, ledger=ledger)
         check_history(self.audience, day, revision, ledger=ledger, acceptance=acceptance)
         with settings.staging() as staging:
             staging.store.keys(f"{self.audience.id}/{day.isoformat()}/")  # answers, or says what is wrong
