@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from liveramp_provider.core.destinations.liveintent import values as liveintent
+from liveramp_provider.core.destinations.liveintent.spec import LiveIntentSpec
 from liveramp_provider.core.destinations.liveramp import values as liveramp
 from liveramp_provider.core.destinations.liveramp.spec import LiveRampSpec
 
@@ -14,10 +18,11 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destinations.common import Reading
 
 #: The keys of any destination, by its ``kind``.
-DestinationSpec = LiveRampSpec
+DestinationSpec = Annotated[LiveRampSpec | LiveIntentSpec, Field(discriminator="kind")]
 
 _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
     "liveramp": liveramp.destination_of,
+    "liveintent": liveintent.destination_of,
 }
 
 
