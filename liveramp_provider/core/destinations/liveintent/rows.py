@@ -39,8 +39,9 @@ def email_rows(file: EmailFile, profiles: ir.Table, *, engine: Backend, scratch:
     table = staged(engine, _judged(file, profiles), scratch / f"rows-{file.slot}.parquet")
     kept = table.filter(table.reason.isnull())
     counts = totals(engine, table, rows="addresses", **{reason: table.reason == reason for reason in REASONS})
+    usable = table.reason.isnull()
     found = table.aggregate(
-        given=table.member_id.nunique(), members=table.member_id.nunique(where=table.reason.isnull()), rows=kept.count()
+        given=table.member_id.nunique(), members=table.member_id.nunique(where=usable), rows=table.count(where=usable)
     )
     unique = engine.to_pyarrow(found).to_pylist()[0]
     members = int(engine.to_pyarrow(profiles.count()).as_py())
