@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 def transport_to(destination: Destination) -> Transport:
     """LiveIntent's API for an audience there, S3 where the path begins with ``s3://``, else SFTP.
 
-    :raises ConnectionConfigError: The connection is missing, incomplete or unsafe; that of S3 or LiveIntent is looked at only
-        when it
-        is used.
+    :raises ConnectionConfigError: The connection is missing, incomplete or unsafe; those of S3 and LiveIntent are
+        looked at only when they are used.
     """
     if isinstance(destination, LiveIntent):
         from liveramp_provider.core.transports.liveintent import LiveIntentTransport

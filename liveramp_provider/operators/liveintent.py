@@ -66,4 +66,10 @@ def counts_at_the_end(event: dict[str, Any]) -> dict[str, Any]:
     )
     if upload.invalid:
         log.warning(f"deliver: {upload.invalid:,} of {upload.uploaded:,} identifiers are invalid to LiveIntent")
+    if in_all := event["audience"]:
+        log.info(
+            f"deliver: on {in_all['date']} LiveIntent knew {in_all['total']:,} identifiers of the audience, and "
+            f"{in_all['matched']:,} of them matched"
+        )
+        counts |= {"liveintent_audience": in_all["total"], "liveintent_matched": in_all["matched"]}
     return summary | counts

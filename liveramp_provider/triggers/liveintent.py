@@ -27,7 +27,7 @@ class LiveIntentUploadTrigger(BaseTrigger):
     def __init__(
         self, *, conn_id: str, watched: dict[str, Any], until: str, summary: dict[str, Any], every_s: float = 30
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no type here
         self.conn_id = conn_id
         self.watched = watched
         self.until = until
@@ -40,20 +40,25 @@ class LiveIntentUploadTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in arguments}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """The one event: the summary, the upload as it was last seen, and the words of an error that stays."""
+        """The one event: the summary, upload and audience as last seen, and the words of an error that stays."""
         from liveramp_provider.core.transports.liveintent import Watched
         from liveramp_provider.hooks.liveintent import LiveIntentHook
 
         watched, until = Watched(**self.watched), datetime.fromisoformat(self.until)
-        seen, trouble = None, ""
+        seen: dict[str, Any] | None = None
+        counts: dict[str, str | int] = {}
+        trouble = ""
         while True:
+            done = False
             try:
                 api = await LiveIntentHook(self.conn_id).async_api()
                 found = await asyncio.to_thread(watched.look, api)
                 seen, trouble = asdict(found) if found else None, ""
-                done = found is not None and found.finished
+                if done := found is not None and found.finished:
+                    counts = await asyncio.to_thread(api.counts, watched.audience)
             except TransientError as error:
-                trouble, done = str(error), False
+                # Of a finished upload, the audience's counts can be missed.
+                trouble = str(error)
             except LiveRampError as error:
                 trouble, done = str(error), True
             if done or datetime.now(UTC) >= until:
@@ -61,4 +66,5 @@ class LiveIntentUploadTrigger(BaseTrigger):
             await asyncio.sleep(self.every_s)
         if seen is not None:
             seen["scheduled_at"] = seen["scheduled_at"].isoformat()
-        yield TriggerEvent({"summary": self.summary, "upload": seen, "trouble": trouble})
+        event = {"summary": self.summary, "upload": seen, "audience": counts, "trouble": trouble}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # as above
