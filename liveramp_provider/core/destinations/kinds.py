@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from liveramp_provider.core.destinations.facebook import values as facebook
+from liveramp_provider.core.destinations.facebook.spec import FacebookSpec
+from liveramp_provider.core.destinations.google import values as google
+from liveramp_provider.core.destinations.google.spec import GoogleSpec
 from liveramp_provider.core.destinations.liveramp import values as liveramp
 from liveramp_provider.core.destinations.liveramp.spec import LiveRampSpec
 
@@ -14,10 +20,12 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destinations.common import Reading
 
 #: The keys of any destination, by its ``kind``.
-DestinationSpec = LiveRampSpec
+DestinationSpec = Annotated[LiveRampSpec | FacebookSpec | GoogleSpec, Field(discriminator="kind")]
 
 _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
     "liveramp": liveramp.destination_of,
+    "facebook": facebook.destination_of,
+    "google": google.destination_of,
 }
 
 

@@ -15,7 +15,7 @@ from liveramp_provider.core.destination import Destination, FileRules, Form, Has
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from liveramp_provider.core.destination import Region
+    from liveramp_provider.core.destination import Detail, Region
 
 MAX_BYTES = 50 * 10**9
 MAX_SEGMENT_FIELDS = 500
@@ -51,6 +51,7 @@ class LiveRamp(Destination):
     __slots__ = ()
 
     receiver = "LiveRamp"
+    regional = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,15 @@ _EU_HEADERS = {
     "phone": "MOBILE1",
     "phone2": "MOBILE2",
 }
-_US_FORMS = {Identifier.EMAIL: Form.EMAIL, Identifier.PHONE: Form.US_PHONE, Identifier.ZIP: Form.US_ZIP}
-_OTHER_FORMS = {Identifier.EMAIL: Form.EMAIL, Identifier.PHONE: Form.INTERNATIONAL_PHONE}
+_US_FORMS: Mapping[Identifier | Detail, Form] = {
+    Identifier.EMAIL: Form.EMAIL,
+    Identifier.PHONE: Form.US_PHONE,
+    Identifier.ZIP: Form.US_ZIP,
+}
+_OTHER_FORMS: Mapping[Identifier | Detail, Form] = {
+    Identifier.EMAIL: Form.EMAIL,
+    Identifier.PHONE: Form.INTERNATIONAL_PHONE,
+}
 
 
 def _files(region: Region, *, max_rows: int = 500_000_000, max_row_chars: int = 1_000) -> FileRules:

@@ -28,7 +28,7 @@ from liveramp_provider.core.destinations.liveramp import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from liveramp_provider.core.destination import Column, Region
+    from liveramp_provider.core.destination import Column, Detail, Region
     from liveramp_provider.core.destinations.columns import ColumnSpec
     from liveramp_provider.core.destinations.common import Report
     from liveramp_provider.core.destinations.liveramp.spec import DeviceSpec, PiiSpec
@@ -258,7 +258,7 @@ def _check_hash(
 
 def _check_columns(key_header: str, columns: Iterable[Column], *, report: Report) -> None:
     headers = {key_header.upper()}
-    read_as: dict[str, Identifier] = {}
+    read_as: dict[str, Identifier | Detail] = {}
     fields = 0
     for column in columns:
         at = ("columns", column.header)
