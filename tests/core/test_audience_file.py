@@ -250,10 +250,14 @@ def test_a_file_like_segments(tmp_path: Path) -> None:
 
 
 def test_residency(tmp_path: Path) -> None:
-    """Regions that are the people's are good, and without the key every region is; nothing else hangs on it."""
-    said = load(tmp_path, ("name: Very important", "name: Very important\nresidency: us"))
-    assert said == load(tmp_path)
-    load(tmp_path, ("region: us", "region: eu"))
+    """A destination in another region than the people's is a fault; without the key, any region will do."""
+    said = ("name: Very important", "name: Very important\nresidency: us")
+    assert load(tmp_path, said) == load(tmp_path)
+    for region in ("au", "eu", "uk", "fr"):
+        elsewhere = ("region: us", f"region: {region}")
+        assert load(tmp_path, elsewhere).destinations[0].region == region
+        (told,) = sentences(tmp_path, changed(said, elsewhere))
+        assert f"is {region}, and the data of this audience's people stays in us (residency)" in told
 
 
 def test_a_short_form_of_false_leaves_the_file_out(tmp_path: Path) -> None:
