@@ -15,6 +15,7 @@ import pytest
 
 from liveramp_provider.core.audience import TraitSource
 from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.destinations.liveramp import file_rules
 from liveramp_provider.testing.warehouse import make_warehouse
 from tests.core.pipeline import DAY, csv_of, people_file, run, workspace
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.artifacts import SealedFile
     from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destinations.liveramp import Delimiter
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -72,12 +74,12 @@ SEGMENT = {
 }
 
 
-def example(name: str, **destination: object) -> Audience:
+def example(name: str) -> Audience:
     """The example audience file, sending files that can be read."""
     audience = load_audience(ROOT / "examples" / "audiences" / f"{name}.yaml")
     assert audience.warnings == ()
     (liveramp,) = audience.destinations
-    return replace(audience, destinations=(replace(liveramp, encryption=None, compression="none", **destination),))
+    return replace(audience, destinations=(replace(liveramp, encryption=None, compression="none"),))
 
 
 def files_of(audience: Audience, people: Mapping[str, Mapping[str, str]], folder: Path) -> dict[str, SealedFile]:
@@ -110,6 +112,18 @@ def test_segments_file(tmp_path: Path) -> None:
     (sealed,) = files_of(example("segment"), SEGMENT, tmp_path).values()
     assert sealed.name == "high_value_customers_PII_2026-11-20.csv"
     assert csv_of(sealed) == (GOLDEN / "segment.csv").read_bytes() + b"\n"
+
+
+@pytest.mark.parametrize(("delimiter", "sign"), [("pipe", "|"), ("tab", "\t"), ("semicolon", ";")])
+def test_segments_file_with_another_delimiter(delimiter: Delimiter, sign: str, tmp_path: Path) -> None:
+    """It parts the fields and nothing else changes; what was sealed says which it is."""
+    made = example("segment")
+    (liveramp,) = made.destinations
+    rules = file_rules("us", delimiter=delimiter, layout="segment")
+    liveramp = replace(liveramp, files=tuple(replace(file, rules=rules) for file in liveramp.files))
+    (sealed,) = files_of(replace(made, destinations=(liveramp,)), SEGMENT, tmp_path).values()
+    assert csv_of(sealed).decode() == (GOLDEN / "segment.csv").read_text("utf-8").replace(",", sign) + "\n"
+    assert sealed.delimiter == sign
 
 
 @pytest.mark.parametrize("name", ["mparticle", "segment"])
