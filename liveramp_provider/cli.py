@@ -230,6 +230,34 @@ def _print_comparison(
     out.print(comparison_table(shown, comparison))
 
 
+@app.command()
+def doctor(
+    file: AudiencePath,
+    destination: Annotated[str | None, typer.Option(metavar="ID", help="Only this one.", show_default=False)] = None,
+) -> None:
+    """Try what each destination lets us do: log in, write, rename and remove a file of no content. Needs Airflow."""
+    with _errors_in_one_line():
+        chosen = [there for there in load_audience(file).destinations if destination in (None, there.id)]
+        if not chosen:
+            raise ConfigError(f"{file.name} has no destination {destination}.")
+        well = [_examine(there) for there in chosen]
+    raise typer.Exit(0 if all(well) else 1)
+
+
+def _examine(destination: Destination) -> bool:
+    """Print what is found; whether the destination can be delivered to."""
+    from liveramp_provider.cli_doctor import findings, keep
+
+    out.print(f"▸ {destination.id}: {destination.path}", style="bold", markup=False, soft_wrap=True)
+    found = list(findings(destination))
+    for one in found:
+        mark, style = ("✓", "green") if one.good else ("✗", "red")
+        out.print(f"  {mark} {one.words}", style=style, markup=False, soft_wrap=True)
+    if not_kept := keep([one.probe for one in found if one.probe is not None]):
+        out.print(f"  ! not kept for preflight: {not_kept}", style="yellow", markup=False, soft_wrap=True)
+    return all(one.good for one in found)
+
+
 @app.command("deliveries")
 def list_deliveries(
     home: HomeOption = None,

@@ -1,4 +1,7 @@
-"""An audience as a DAG: preflight → extract → enrich, then for every destination build → deliver."""
+"""An audience as a DAG: preflight → extract → enrich, then for every destination build → deliver.
+
+With several destinations each has a preflight of its own, and only what fails there waits.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TaskGroup, get_parsing_context, task
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TaskGroup, TriggerRule, get_parsing_context, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowFailException
@@ -89,15 +92,22 @@ def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
     arguments = _arguments(audience) | dag_arguments
     arguments["default_args"] = {"owner": ", ".join(audience.owners) or "airflow"} | arguments.get("default_args", {})
     with AudienceDag(**arguments) as dag:
-        preflight = LiveRampPreflightOperator(task_id="preflight", audience=audience)
-        extract = LiveRampExtractOperator(task_id="extract", audience=audience)
+        alone = len(audience.destinations) == 1
+        # One destination that is ready is worth reading for; the others' tasks wait for their own preflight.
+        extract = LiveRampExtractOperator(task_id="extract", audience=audience, trigger_rule=TriggerRule.ONE_SUCCESS)
         enrich = LiveRampEnrichOperator(task_id="enrich", audience=audience, membership=extract.output)
-        preflight >> extract
         for destination in audience.destinations:
-            with TaskGroup(group_id=destination.id, tooltip=f"{destination.receiver}, {destination.path}"):
+            with TaskGroup(group_id=destination.id, tooltip=f"{destination.receiver}, {destination.path}") as group:
                 build = LiveRampBuildOperator(
                     task_id="build", audience=audience, destination=destination.id, profiles=enrich.output
                 )
+                preflight = LiveRampPreflightOperator(
+                    task_id="preflight",
+                    audience=audience,
+                    destination=destination.id,
+                    task_group=dag.task_group if alone else group,
+                )
+                preflight >> ([extract] if alone else [extract, build])
                 for file in destination.files:
                     LiveRampDeliverOperator(
                         task_id=f"deliver_{file.slot}",

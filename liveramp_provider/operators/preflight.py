@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.acceptance import acceptance_of
@@ -15,27 +16,42 @@ from liveramp_provider.snapshot_day import snapshot_day
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from liveramp_provider.core.audience import Audience
+
 
 class LiveRampPreflightOperator(LiveRampOperator):
-    """Log in to every destination and check its folder, host key and PGP key; nothing is read and nothing sent."""
+    """Log in to every destination and check its folder, host key and PGP key; nothing is read and nothing sent.
 
-    def __init__(self, **kwargs: Any) -> None:
+    :param destination: Id of the only destination to check; empty: all of them.
+    """
+
+    def __init__(self, *, destination: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.doc_md = self.doc_md or preflight_doc(self.audience)
+        self.destination = destination
+        self.doc_md = self.doc_md or preflight_doc(self._checked())
+
+    def _checked(self) -> Audience:
+        """The audience with the destinations that are checked here, and no others."""
+        if not self.destination:
+            return self.audience
+        return replace(self.audience, destinations=(self.audience.destination(self.destination),))
 
     def perform(self, context: Context) -> dict[str, Any]:
         """Return the day and the destinations that are ready."""
         from liveramp_provider import settings
         from liveramp_provider.core.guards.history import check_history
         from liveramp_provider.core.guards.preflight import preflight
+        from liveramp_provider.core.guards.probed import check_probed
         from liveramp_provider.core.guards.revision import check_revision
 
         day = snapshot_day(context)
         refresh_of(context)
         revision, acceptance, ledger = revision_of(context).number, acceptance_of(context), settings.ledger()
-        check_revision(self.audience, day, revision, ledger=ledger)
-        check_history(self.audience, day, revision, ledger=ledger, acceptance=acceptance)
+        checked = self._checked()
+        check_revision(checked, day, revision, ledger=ledger)
+        check_probed(checked, ledger=ledger)
+        check_history(checked, day, revision, ledger=ledger, acceptance=acceptance)
         with settings.staging() as staging:
             staging.store.keys(f"{self.audience.id}/{day.isoformat()}/")  # answers, or says what is wrong
-        preflight(self.audience, transport=transport_to)
-        return {"day": day.isoformat(), "ready": ", ".join(d.id for d in self.audience.destinations)}
+        preflight(checked, transport=transport_to)
+        return {"day": day.isoformat(), "ready": ", ".join(d.id for d in checked.destinations)}

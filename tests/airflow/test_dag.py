@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -39,6 +40,25 @@ def test_graph() -> None:
         "liveramp.build": {"liveramp.deliver_PII", "liveramp.deliver_D"},
         "liveramp.deliver_PII": set(),
         "liveramp.deliver_D": set(),
+    }
+
+
+def test_graph_of_several_destinations() -> None:
+    """Each destination has a preflight of its own, before anything is made for it; members are read once for all."""
+    audience = load_audience(DAGS / "audiences" / "high_value_customers.yaml")
+    (first,) = audience.destinations
+    both = replace(audience, destinations=(first, replace(first, id="other", files=first.files[:1])))
+
+    assert {task.task_id: task.downstream_task_ids for task in audience_dag(both).tasks} == {
+        "liveramp.preflight": {"extract", "liveramp.build"},
+        "other.preflight": {"extract", "other.build"},
+        "extract": {"enrich"},
+        "enrich": {"liveramp.build", "other.build"},
+        "liveramp.build": {"liveramp.deliver_PII", "liveramp.deliver_D"},
+        "other.build": {"other.deliver_PII"},
+        "liveramp.deliver_PII": set(),
+        "liveramp.deliver_D": set(),
+        "other.deliver_PII": set(),
     }
 
 

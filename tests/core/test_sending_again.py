@@ -128,5 +128,5 @@ def test_a_name_that_would_be_too_long(day: Day, tmp_path: Path) -> None:
     """Where the first name just fits, its revision would not be taken, and that is said before anything is made."""
     destination = replace(day.audience.destinations[0], filename="x" * 246)
     made = replace(day.audience, destinations=(destination,))
-    with pytest.raises(RevisionError, match="253 characters, and LiveRamp takes 250"):
+    with pytest.raises(RevisionError, match="253 characters, and 250 are the most"):
         check_revision(made, DAY, 2, ledger=Ledger.in_file(tmp_path / "ledger.sqlite"))

@@ -74,6 +74,7 @@ ROWS = (
         number=10,
         fault="the rename is refused, or fails",
         promise="exactly once when it is allowed again, else stopped",
+        tests=("integration/test_doctor.py::test_a_server_that_renames_nothing",),
     ),
     Row(number=11, fault="the line is cut before or after the rename", promise="exactly once"),
     Row(

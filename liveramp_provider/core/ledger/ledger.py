@@ -75,7 +75,7 @@ class Ledger:
 
     def find(self, key: str) -> Delivery | None:
         """The delivery with that id."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return _find(connection, key)
 
     def may_change(self, file: SealedFile) -> bool:
@@ -111,7 +111,7 @@ class Ledger:
         )
         if before is not None:
             statement = statement.where(deliveries.c.day < before)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(statement).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
@@ -124,13 +124,13 @@ class Ledger:
             deliveries.c.lease_until > datetime.now(UTC),
             deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(statement.limit(1)).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
     def health(self, audience: str) -> Health:
         """How the audience was doing when last noted."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(sa.select(health).where(health.c.audience == audience)).mappings().first()
         return Health.before_all(audience) if row is None else Health(**row)
 
@@ -138,7 +138,7 @@ class Ledger:
         """Note how an audience is doing, unless a newer day has been noted meanwhile."""
         values = asdict(now)
         known = health.c.audience == now.audience
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if connection.execute(sa.select(health.c.day).where(known)).first() is None:
                 connection.execute(sa.insert(health).values(values))
             else:
@@ -157,7 +157,7 @@ class Ledger:
         :raises DeliveryInDoubtError: It cannot be known whether the receiver has it.
         """
         now = datetime.now(UTC)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = _find(connection, delivery_id_of(file))
             if found is None:
                 found = _new(file, folder=folder, now=now)
@@ -199,7 +199,7 @@ class Ledger:
 
         :raises LedgerError: Another worker took the delivery over: this one must stop.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if _compare_and_set(connection, held) is None:
                 raise _taken_over(held)
             write_acceptances(connection, held, guards, why=why)
@@ -208,7 +208,7 @@ class Ledger:
         """The deliveries whose id begins so; two at most, for more are no better than two."""
         key = deliveries.c.delivery_id
         statement = sa.select(deliveries).where(key.startswith(prefix.lower(), autoescape=True)).limit(2)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return [Delivery.of_row(row) for row in connection.execute(statement).mappings()]
 
     def resolve(self, found: Delivery, resolution: Resolution) -> Delivery | None:
@@ -217,18 +217,19 @@ class Ledger:
         :returns: What became of it; ``None`` when it is not in doubt any more: somebody was faster.
         """
         changes = resolution.changes | {"epoch": found.epoch + 1, "lease_until": _NO_MOMENT}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             resolved = _compare_and_set(connection, found, **changes)
             if resolved is not None:
                 connection.execute(sa.insert(resolutions).values(asdict(resolution)))
         return resolved
 
     def _compare_and_set(self, held: Delivery, **changes: Any) -> Delivery | None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return _compare_and_set(connection, held, **changes)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A connection within a transaction; what the database says becomes a :class:`LedgerError`."""
         with _translated(), transaction(self._engine) as connection:
             yield connection
 

@@ -73,7 +73,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 
 #: The schema that these tables describe: the newest step in :mod:`liveramp_provider.core.ledger.migrations`.
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 metadata = sa.MetaData()
 

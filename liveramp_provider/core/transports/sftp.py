@@ -13,6 +13,7 @@ from liveramp_provider.core.errors import RemoteFolderError
 from liveramp_provider.core.ledger import State
 from liveramp_provider.core.transports import freed_on_failure
 from liveramp_provider.core.transports.sftp_direct import send_directly
+from liveramp_provider.core.transports.sftp_probe import Abilities, abilities
 from liveramp_provider.core.transports.sftp_rename import send_by_rename
 from liveramp_provider.core.transports.sftp_session import Deadlines, SftpEndpoint, session
 
@@ -41,6 +42,14 @@ class SftpTransport:
         """See :class:`liveramp_provider.core.transports.Transport`."""
         asyncio.run(self._check(folder))
 
+    def probe(self, folder: str) -> Abilities:
+        """Try what the server lets us do in `folder`, and leave nothing behind if it lets us remove it.
+
+        :raises ConfigError: As in :meth:`check`; or nothing can be written there.
+        :raises TransportError: The server does not answer.
+        """
+        return asyncio.run(self._probe(folder))
+
     def send(self, file: Path, claim: Claim) -> None:
         """See :class:`liveramp_provider.core.transports.Transport`."""
         with freed_on_failure(claim):
@@ -53,6 +62,10 @@ class SftpTransport:
                 kind = (await at_server.within(at_server.client.stat(folder))).type
                 if kind != asyncssh.FILEXFER_TYPE_DIRECTORY:
                     raise RemoteFolderError(f"{folder} at {at_server.where} is no folder. Correct the audience file.")
+
+    async def _probe(self, folder: str) -> Abilities:
+        async with session(self.endpoint, folder, self.deadlines) as at_server:
+            return await abilities(at_server, folder)
 
     async def _send(self, file: Path, claim: Claim) -> None:
         async with session(self.endpoint, claim.delivery.folder, self.deadlines) as at_server:

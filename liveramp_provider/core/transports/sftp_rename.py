@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from liveramp_provider.core.ledger import Claim
     from liveramp_provider.core.transports.sftp_session import Session
 
-_EXCLUSIVE = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
+#: A new file, or an error where one of that name is there.
+EXCLUSIVE = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
 
 
 async def send_by_rename(session: Session, file: Path, claim: Claim) -> None:
@@ -49,7 +50,7 @@ async def _upload(session: Session, file: Path, claim: Claim) -> None:
 
 
 async def _write(session: Session, file: Path, claim: Claim) -> int | None:
-    remote = await session.within(session.client.open(claim.delivery.temp_path, _EXCLUSIVE, encoding=None))
+    remote = await session.within(session.client.open(claim.delivery.temp_path, EXCLUSIVE, encoding=None))
     try:
         size = await write_all(session, remote, file, claim)
     except BaseException:
@@ -67,7 +68,7 @@ async def _rename(session: Session, claim: Claim) -> None:
     claim.advance(State.INTENT)
     temporary, final = claim.delivery.temp_path, f"{claim.delivery.folder}/{claim.delivery.name}"
     try:
-        await _move(session, temporary, final)
+        await move(session, temporary, final)
     except MISSING:
         if not earlier_try_may_have:
             raise claim.doubt("the upload vanished before its rename, and nobody can know") from None
@@ -95,7 +96,7 @@ async def _is_still(session: Session, temporary: str) -> bool:
     return False
 
 
-async def _move(session: Session, old: str, new: str) -> None:
+async def move(session: Session, old: str, new: str) -> None:
     """Rename without replacing a file that is there."""
     client = session.client
     try:

@@ -1,0 +1,97 @@
+"""Whether a destination can be delivered to, and how well: everything preflight checks, and what the server allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from liveramp_provider.core.errors import LiveRampError
+from liveramp_provider.core.ledger import EVIDENCE, Probe
+from liveramp_provider.core.transports.sftp import SftpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from liveramp_provider.core.destination import Destination
+    from liveramp_provider.core.transports import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    :param good: ``False``: the destination cannot be delivered to as it is configured.
+    :param probe: What is kept of it for preflight.
+    """
+
+    good: bool
+    words: str
+    probe: Probe | None = None
+
+
+def examine(destination: Destination, transport: Callable[[Destination], Transport]) -> Iterator[Finding]:
+    """Look at everything that can be looked at; nothing of anybody is sent.
+
+    :param transport: The way to a destination.
+    """
+    for look in (_key, _door, _abilities):
+        try:
+            yield from look(destination, transport)
+        except LiveRampError as error:
+            yield Finding(good=False, words=str(error))
+            if look is _door:
+                return
+
+
+def _key(destination: Destination, _: Callable[[Destination], Transport]) -> Iterator[Finding]:
+    if destination.encryption is None:
+        yield Finding(good=True, words="files are not encrypted")
+        return
+    from liveramp_provider.core.pgp import check_key
+
+    key = check_key(destination.encryption, now=datetime.now(UTC))
+    until = f", valid until {key.expires:%F}" if key.expires else ""
+    yield Finding(good=True, words=f"encrypts to subkey {key.subkey} of {key.primary}{until}")
+
+
+def _door(destination: Destination, transport: Callable[[Destination], Transport]) -> Iterator[Finding]:
+    transport(destination).check(destination.path)
+    if destination.on_s3:
+        words = (
+            "there are credentials. Whether they may write can only be told by an upload: whatever lies under the "
+            "prefix is collected, so nothing is tried there"
+        )
+        yield Finding(good=True, words=words)
+    else:
+        yield Finding(good=True, words=f"host key and login are right, and {destination.path} is a folder")
+
+
+def _abilities(destination: Destination, transport: Callable[[Destination], Transport]) -> Iterator[Finding]:
+    way = transport(destination)
+    if not isinstance(way, SftpTransport):
+        return
+    found = way.probe(destination.path)
+    probe = Probe(
+        conn_id=destination.conn_id,
+        folder=destination.path,
+        server=found.server,
+        renames=found.renames,
+        tells_sizes=found.tells_sizes,
+        removes=not found.left,
+        at=datetime.now(UTC),
+    )
+    if found.renames:
+        yield Finding(good=True, words="lets us rename: `upload: rename` works", probe=probe)
+    else:
+        direct = destination.upload == "direct"
+        words = "lets nothing be renamed" + (
+            ": `upload: direct` is the only way"
+            if direct
+            else f". Ask {destination.receiver} to allow it, or agree on `upload: direct`, which promises less"
+        )
+        yield Finding(good=direct, words=words, probe=probe)
+    grade = "E5" if destination.upload == "direct" else "E3" if found.tells_sizes else "E4"
+    yield Finding(good=True, words=f"deliveries will have evidence {grade}: {EVIDENCE[grade]}")
+    for path in found.left:
+        yield Finding(good=True, words=f"does not let us remove: {path} is left there, and so is what breaks off")

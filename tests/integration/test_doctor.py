@@ -1,0 +1,105 @@
+"""What a server lets us do, tried with real servers, and what preflight makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liveramp_provider.core.doctor import examine
+from liveramp_provider.core.errors import RemoteFolderError
+from liveramp_provider.core.guards.probed import check_probed
+from liveramp_provider.core.ledger import note_probe
+from liveramp_provider.testing.sftp import FaultySftp
+from liveramp_provider.testing.sftp.faults import Fault
+from tests.deliveries import destination, listing, way_to
+from tests.integration.test_preflight import audience
+from tests.servers import OpenSshServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liveramp_provider.core.destination import Destination
+    from liveramp_provider.core.doctor import Finding
+    from liveramp_provider.core.ledger import Ledger, Probe
+
+
+def findings(there: Destination, server: OpenSshServer | FaultySftp) -> list[Finding]:
+    return list(examine(there, lambda _: way_to(server)))
+
+
+def probe_in(found: list[Finding]) -> Probe:
+    (probe,) = (one.probe for one in found if one.probe is not None)
+    return probe
+
+
+def test_a_server_that_allows_everything(server: OpenSshServer, folder: Path, ledger: Ledger) -> None:
+    """Every finding is good, the best evidence is promised, nothing is left, and preflight goes on."""
+    there = destination(folder)
+    found = findings(there, server)
+    assert [one.good for one in found] == [True] * 4
+    assert "evidence E3" in found[-1].words
+    probe = probe_in(found)
+    assert (probe.renames, probe.tells_sizes, probe.removes) == (True, True, True)
+    assert (probe.server, listing(folder)) == (f"{server.host}:{server.port}", {})
+    note_probe(ledger, probe)
+    check_probed(audience(there), ledger=ledger)
+
+
+def test_a_server_that_renames_nothing(tmp_path: Path, ledger: Ledger) -> None:
+    """It is found out before a delivery, preflight refuses until it has changed, and a direct upload is let through."""
+    with OpenSshServer(tmp_path / "server", sftp_options=("-P", "rename,posix-rename")) as server:
+        there = destination(server.root)
+        check_probed(audience(there), ledger=ledger)  # nobody has tried yet
+        found = findings(there, server)
+        assert [one.words for one in found if not one.good] == [
+            "lets nothing be renamed. Ask LiveRamp to allow it, or agree on `upload: direct`, which promises less"
+        ]
+        assert listing(server.root) == {}
+        note_probe(ledger, probe_in(found))
+        with pytest.raises(RemoteFolderError, match=r"liveramp: on .*lets nothing be renamed in .*`upload: direct`"):
+            check_probed(audience(there), ledger=ledger)
+        direct = replace(there, upload="direct")
+        check_probed(audience(direct), ledger=ledger)
+        again = findings(direct, server)
+        assert all(one.good for one in again)
+        assert "evidence E5" in again[-1].words
+    note_probe(ledger, replace(probe_in(found), renames=True))
+    check_probed(audience(there), ledger=ledger)
+
+
+def test_another_folder_is_another_matter(server: OpenSshServer, folder: Path, ledger: Ledger) -> None:
+    """What was found in one folder says nothing of another."""
+    probe = probe_in(findings(destination(folder), server))
+    note_probe(ledger, replace(probe, renames=False))
+    check_probed(audience(destination(f"{folder}/other")), ledger=ledger)
+    with pytest.raises(RemoteFolderError):
+        check_probed(audience(destination(folder)), ledger=ledger)
+
+
+def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+    """Nothing can be written there, which is a fault, and nothing more is tried."""
+    with OpenSshServer(tmp_path / "server", sftp_options=("-R",)) as server:
+        found = findings(destination(server.root), server)
+    assert [one.good for one in found] == [True, True, False]
+    assert "does not let us write" in found[-1].words
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    """A server that takes files and gives none back is told by the name of what is left there."""
+    with FaultySftp(tmp_path / "faulty") as server:
+        server.misbehave(Fault.NO_REMOVE)
+        server.misbehave(Fault.NO_SIZE)
+        found = findings(destination(server.folder), server)
+        probe = probe_in(found)
+        assert (probe.renames, probe.tells_sizes, probe.removes) == (True, False, False)
+        assert "evidence E4" in found[-2].words
+        (left,) = listing(server.drop)
+        assert f"{server.folder}/{left} is left there" in found[-1].words
+
+
+def test_who_cannot_log_in_tries_nothing(server: OpenSshServer, folder: Path) -> None:
+    """The first thing that is wrong is told, and nothing is tried behind it."""
+    found = list(examine(destination(folder), lambda _: way_to(server, port=1)))
+    assert [one.good for one in found] == [True, False]
