@@ -258,6 +258,8 @@ def test_residency(tmp_path: Path) -> None:
         assert load(tmp_path, elsewhere).destinations[0].region == region
         (told,) = sentences(tmp_path, changed(said, elsewhere))
         assert f"is {region}, and the data of this audience's people stays in us (residency)" in told
+    misspelt = ("name: Very important", "name: Very important\nresidency: e")
+    assert len(sentences(tmp_path, changed(misspelt, ("region: us", "region: eu")))) == 1
 
 
 def test_a_short_form_of_false_leaves_the_file_out(tmp_path: Path) -> None:

@@ -387,6 +387,7 @@ def test_a_revision_is_judged_like_the_first(delivering: Delivering, receiver: R
     for other in ({"header": ("CCID",)}, {"delimiter": "|"}):
         with pytest.raises(SchemaDriftError, match=f"not that of {re.escape(NAME)}"):
             delivering.deliver(replace(again, **other), why="wrong people")
+    assert len(recorded(delivering.ledger_file)) == 2  # nothing was begun
     with pytest.raises(SuspiciousShrinkError, match="49 members, and 2026-11-19 had 100"):
         delivering.deliver(replace(again, members=49), why="wrong people")
     assert delivering.deliver(again, why="wrong people").sent_now
