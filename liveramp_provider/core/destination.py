@@ -90,8 +90,8 @@ class Form(StrEnum):
 class Layout:
     """How rows become the bytes of a file.
 
-    :param quoting: ``all``: header and values; ``values``: values only; ``none``: a value that would need quotes cannot
-        be written.
+    :param quoting: ``all``: header and values; ``values``: the values that there are, so a missing one leaves nothing
+        between two delimiters; ``none``: a value that would need quotes cannot be written.
     :param header: Whether the first line names the columns.
     """
 

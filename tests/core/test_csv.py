@@ -52,8 +52,9 @@ def test_another_delimiter(delimiter: str) -> None:
 
 
 def test_a_bare_header() -> None:
-    """Some receivers know files of which only the values are quoted."""
-    assert written(batch(("a", "x")), layout=Layout(quoting="values")) == b'CCID,CITY\n"a","x"\n'
+    """Some receivers know files of which only the values are quoted, and nothing stands for one that is missing."""
+    content = written(batch(("a", "x"), ("b", None), ("c", "")), layout=Layout(quoting="values"))
+    assert content == b'CCID,CITY\n"a","x"\n"b",\n"c",""\n'
 
 
 def test_no_quotes_at_all() -> None:

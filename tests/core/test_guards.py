@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveramp_provider.core.destination import PiiFile, SegmentColumn
+from liveramp_provider.core.destination import Layout, PiiFile, SegmentColumn
 from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.core.errors import LedgerError, OutOfOrderError, SchemaDriftError, SuspiciousShrinkError
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED, Acceptance, Guard
@@ -131,8 +131,10 @@ def test_another_header(header: tuple[str, ...]) -> None:
 
 
 def test_the_header_is_kept_as_it_always_was() -> None:
-    """The digest in the ledgers that there are goes on meaning the same header."""
+    """The digest in the ledgers that there are goes on meaning the same header, parted by commas."""
+    assert header_digest(HEADER, delimiter=",") == header_digest(HEADER)
     assert header_digest(HEADER) == hashlib.sha256(b"CCID\nEMAIL1").hexdigest()
+    assert len({header_digest(HEADER, delimiter=delimiter) for delimiter in ",|\t;"}) == 4
 
 
 @pytest.mark.parametrize(
@@ -264,11 +266,12 @@ def test_a_worker_that_was_taken_over_accepts_nothing(
 # Before a row is read.
 
 
-def two_files(*columns: str, method: UpdateMethod = "full_refresh") -> Audience:
-    """An audience of a PII and a D file; the first has these columns after its key."""
+def two_files(*columns: str, method: UpdateMethod = "full_refresh", delimiter: Literal[",", "|"] = ",") -> Audience:
+    """An audience of a PII and a D file; the first has these columns after its key, and this delimiter."""
     own, other = (tuple(SegmentColumn(header=name, value="1") for name in names) for names in (columns, ("EMAIL1",)))
+    rules = replace(REGIONS["us"].files, layout=Layout(delimiter=delimiter))
     files = (
-        PiiFile(slot="PII", key_header="CCID", columns=own, rules=REGIONS["us"].files),
+        PiiFile(slot="PII", key_header="CCID", columns=own, rules=rules),
         PiiFile(slot="D", key_header="CCID", columns=other, rules=REGIONS["us"].files),
     )
     return audience(destination(FOLDER, files=files, update_method=method))
@@ -302,3 +305,17 @@ def test_another_header_is_refused_before_a_row_is_read(ledger: Ledger, file: Se
         check_history(two_files("EMAIL1", "VIP"), DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
     claimed(ledger, file, State.COMMITTED)
     check_history(two_files("EMAIL1", "VIP"), DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+
+
+def test_another_delimiter_is_another_header(ledger: Ledger, file: SealedFile) -> None:
+    """Before a row is read as well as of a sealed file; one that was delivered is the header from then on."""
+    claimed(ledger, replace(file, slot="D"), State.COMMITTED)
+    claimed(ledger, replace(file, day=date(2026, 11, 19)), State.COMMITTED)
+    commas, pipes = two_files("EMAIL1"), two_files("EMAIL1", delimiter="|")
+    with pytest.raises(SchemaDriftError, match="Put columns and delimiter back as they were"):
+        check_history(pipes, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+    check_history(commas, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+    claimed(ledger, replace(file, day=date(2026, 11, 18), delimiter="|"), State.COMMITTED)
+    check_history(pipes, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+    with pytest.raises(SchemaDriftError):
+        check_history(commas, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)

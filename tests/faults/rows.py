@@ -395,8 +395,11 @@ ROWS = (
     Row(
         number=61,
         fault="another region",
-        promise="cannot be said: a destination names one region, by whose rules its files are made",
-        tests=("core/test_destination_liveramp.py::test_limits_of_each_region",),
+        promise="refused before a row is read, where the audience file says `residency`",
+        tests=(
+            "core/test_audience_file.py::test_residency",
+            "core/test_destination_liveramp.py::test_limits_of_each_region",
+        ),
     ),
     Row(
         number=62,

@@ -384,8 +384,10 @@ def test_a_revision_is_judged_like_the_first(delivering: Delivering, receiver: R
     delivering.deliver(of_day(delivering, 19, members=100))
     delivering.deliver(replace(delivering.file, members=1000))
     again = replace(delivering.file, revision=2, name="again.csv", members=60)
-    with pytest.raises(SchemaDriftError, match=f"not that of {re.escape(NAME)}"):
-        delivering.deliver(replace(again, header=("CCID",)), why="wrong people")
+    for other in ({"header": ("CCID",)}, {"delimiter": "|"}):
+        with pytest.raises(SchemaDriftError, match=f"not that of {re.escape(NAME)}"):
+            delivering.deliver(replace(again, **other), why="wrong people")
+    assert len(recorded(delivering.ledger_file)) == 2  # nothing was begun
     with pytest.raises(SuspiciousShrinkError, match="49 members, and 2026-11-19 had 100"):
         delivering.deliver(replace(again, members=49), why="wrong people")
     assert delivering.deliver(again, why="wrong people").sent_now

@@ -353,7 +353,7 @@ def _facts(file: SealedFile, folder: str) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
         "sha256": file.sha256,
         "csv_sha256": file.csv_sha256,
-        "header_sha256": header_digest(file.header),
+        "header_sha256": header_digest(file.header, delimiter=file.delimiter),
         "recipient": file.recipient,
         "suppression_sha256": file.suppression.sha256 if file.suppression else "",
     }

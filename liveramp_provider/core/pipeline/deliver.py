@@ -84,7 +84,7 @@ def deliver(
 def _due(file: SealedFile, found: Delivery | None) -> Due:
     """What is judged: the file, or what of it may be at the receiver already."""
     if found is None or found.may_change:
-        return Due.of(file, header_sha256=header_digest(file.header))
+        return Due.of(file, header_sha256=header_digest(file.header, delimiter=file.delimiter))
     return Due.of(found, header_sha256=found.header_sha256)
 
 
