@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
@@ -88,7 +89,10 @@ def do(work: Work) -> None:
     root.setLevel(logging.DEBUG)
     steps: list[Step] = []
     with without_pauses(), work.inside():
-        sys.setprofile(_watcher(steps, work))
+        watcher = _watcher(steps, work)
+        # What talks to a server does so in a thread.
+        threading.setprofile(watcher)
+        sys.setprofile(watcher)
         try:
             said, text = tried(work.delivering, work.choices, holder=work.holder)
         finally:
