@@ -1,6 +1,6 @@
-"""A worker in a process of its own that dies where it is told to, by ``kill -9``.
+"""A worker in a process of its own that ends where it is told to, by ``kill -9`` or another signal.
 
-Where it may die is seen from outside the package: Python tells of every call and every return, and the worker kills
+Where it may end is seen from outside the package: Python tells of every call and every return, and the worker kills
 itself at one of them. Nothing in the package knows of it.
 """
 
@@ -87,6 +87,7 @@ def do(work: Work) -> None:
     root = logging.getLogger()
     root.handlers[:] = [logging.FileHandler(home / "worker.log")]
     root.setLevel(logging.DEBUG)
+    signal.signal(signal.SIGTERM, leave)
     steps: list[Step] = []
     with without_pauses(), work.inside():
         watcher = _watcher(steps, work)
@@ -99,6 +100,11 @@ def do(work: Work) -> None:
             sys.setprofile(None)
     (home / "steps").write_text("".join(f"{step.count} {step.at}\n" for step in steps))
     (home / "said").write_text(f"{said.name}\n{text}")
+
+
+def leave(*_: object) -> None:
+    """What becomes of SIGTERM in a task of Airflow."""
+    raise SystemExit
 
 
 def load_everything() -> None:
