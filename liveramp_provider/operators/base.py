@@ -85,7 +85,7 @@ class PatientOperator(BaseOperator):
             self._at_work = False
 
     def on_kill(self) -> None:
-        """Leave in good order, once: Airflow calls this on SIGTERM, and by itself would let the work go on until the kill.
+        """Leave in good order, once: Airflow calls this on SIGTERM, and lets the work go on until it kills the process.
 
         What was begun is tidied up on the way out, and the task is tried again.
         """

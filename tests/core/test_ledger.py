@@ -265,7 +265,8 @@ def test_one_of_many_writes(ledger_database: LedgerDatabase, file: SealedFile) -
 
 def test_order_of_states() -> None:
     """A state may be written again or lead to the next; back only from INTENT, to doubt only from there. To S3, the
-    intent comes without a verified upload; a direct upload has a way of its own, and doubt from anywhere on it.
+    intent comes without a verified upload; a direct upload has a way of its own, and doubt from anywhere on it. Where
+    a ledger was lost, there is doubt at the beginning.
     """
     allowed = {(state, state) for state in WAY[:-1]} | set(pairwise(WAY))
     allowed |= {(State.INTENT, state) for state in (State.VERIFIED, State.SEALED, State.IN_DOUBT)}
@@ -273,6 +274,7 @@ def test_order_of_states() -> None:
     allowed |= {(state, State.WRITING) for state in (State.SEALED, State.UPLOADING, *DIRECT)}
     allowed |= {(state, following) for state in DIRECT for following in (State.COMMITTED, State.IN_DOUBT)}
     allowed |= {(state, State.CLOSING) for state in DIRECT}
+    allowed |= {(State.SEALED, State.IN_DOUBT)}
     allowed |= {(state, State.SEALED) for state in (State.WRITING, State.VERIFIED)}
     assert {pair for pair in product(State, State) if pair[0].may_become(pair[1])} == allowed
 

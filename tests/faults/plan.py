@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 def every_case() -> list[Case]:
     """All of them, in the order of their rows."""
-    return sorted(
-        chain(every_cheap_case(), process_cases.cases(), syscall_cases.cases()), key=lambda case: case.row
-    )
+    return sorted(chain(every_cheap_case(), process_cases.cases(), syscall_cases.cases()), key=lambda case: case.row)
 
 
 def cases_of(rows: frozenset[int]) -> list[Case]:

@@ -124,7 +124,11 @@ def told_to_go(scene: Scene, *, step: Step, untidy: list[str]) -> Told:
         # Parts at S3 are kept for the next try.
         if known.state is State.UPLOADING and not on_s3 and scene.receiver.leftovers():
             untidy.append("the upload stays")
-        if known.state is not State.COMMITTED and step.at.startswith("transports/") and known.lease_until > datetime.now(UTC):
+        if (
+            known.state is not State.COMMITTED
+            and step.at.startswith("transports/")
+            and known.lease_until > datetime.now(UTC)
+        ):
             untidy.append("the lease is not released")
     return with_retries(scene)
 

@@ -1,4 +1,4 @@
-"""An upload that a signal's handler ends by raising an error, wherever the program just is, as Airflow's timeout does."""
+"""An upload that is ended as Airflow's timeout does it: the handler of a signal raises, wherever the program just is."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def ending() -> Iterator[None]:
     signal.signal(signal.SIGUSR1, before)
 
 
+def deliver_and_wait(delivering: Delivering) -> None:
+    delivering.deliver()
+    signal.pause()
+
+
 @pytest.mark.parametrize("at_mib", [0, 1, 4, 8, 13, 20])
 def test_ended(at_mib: int, server: OpenSshServer, folder: Path, tmp_path: Path) -> None:
     """However much has arrived: the error comes out, nothing lies at the server, and another run can send at once."""
@@ -52,8 +57,7 @@ def test_ended(at_mib: int, server: OpenSshServer, folder: Path, tmp_path: Path)
 
     threading.Thread(target=tell, daemon=True).start()
     with pytest.raises(Ended):
-        delivering.deliver()
-        signal.pause()
+        deliver_and_wait(delivering)
     assert listing(folder) == {}
     assert delivering.recorded().lease_until < datetime.now(UTC)
     delivering.deliver(holder="run 2")

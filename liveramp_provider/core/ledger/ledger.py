@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 #: How long a holder that says nothing is believed to be at work. A slow server may take a minute for each of the few
 #: operations between two signs of life.
 LEASE_S = 300
-#: A lease that ends later than this was given by a clock that was wrong, and counts for nothing; it may differ by as much
-#: as a lease from that of another worker. Who is taken over by mistake does no harm: the ledger stops it.
+#: A lease that ends later than this was given by a wrong clock and counts for nothing: clocks may differ by one lease.
+#: Who is taken over by mistake does no harm, the ledger stops it.
 _LONGEST = timedelta(seconds=2 * LEASE_S)
 
 _NO_LEDGER = "Nothing is sent without it."
