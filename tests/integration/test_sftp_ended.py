@@ -1,4 +1,4 @@
-"""An upload that is ended as Airflow's timeout does it: the handler of a signal raises, wherever the program just is."""
+"""An upload ended as by Airflow's timeout: the handler of a signal raises, wherever the program just is."""
 
 from __future__ import annotations
 
