@@ -29,6 +29,7 @@ slow: ALSO := swift-account swift-container swift-object swift-proxy
 slow: packages .venv/installed
 	$(BIN)/pytest tests/slow
 
+faults: ALSO := strace
 faults: packages .venv/installed
 	$(BIN)/python -m tests.faults
 
@@ -81,6 +82,7 @@ packages:
 	command -v gpg > /dev/null || missing="$$missing gnupg"; \
 	test -x /usr/sbin/sshd || missing="$$missing openssh-server"; \
 	test -x /usr/bin/chromium || missing="$$missing chromium"; \
+	ls /usr/lib/*/faketime/libfaketime.so.1 > /dev/null 2>&1 || missing="$$missing libfaketime"; \
 	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || missing="$$missing postgresql"; \
 	for name in $(ALSO); do dpkg -s $$name > /dev/null 2>&1 || missing="$$missing $$name"; done; \
 	if test -z "$$missing"; then exit 0; fi; \

@@ -153,3 +153,13 @@ class Receipt:
     evidence: str
     committed_at: datetime
     sent_now: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """That a delivery was begun; the file itself is empty."""
+
+    path: Path
+    sha256: str
+    delivery_id: str
+    at: datetime

@@ -44,6 +44,8 @@ class PatientOperator(BaseOperator):
 
     ui_color = "#e8f0fb"
 
+    _at_work = False
+
     def __init__(
         self,
         *,
@@ -69,6 +71,7 @@ class PatientOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what :meth:`perform` does; an error leaves its text in XCom under :data:`ERROR_KEY`."""
+        self._at_work = True
         try:
             return self.perform(context)
         except Exception as error:
@@ -78,6 +81,17 @@ class PatientOperator(BaseOperator):
             with suppress(Exception):
                 context["ti"].xcom_push(key=ERROR_KEY, value=word)
             raise
+        finally:
+            self._at_work = False
+
+    def on_kill(self) -> None:
+        """Leave in good order, once: Airflow calls this on SIGTERM, and lets the work go on until it kills the process.
+
+        What was begun is tidied up on the way out, and the task is tried again.
+        """
+        if self._at_work:
+            self._at_work = False
+            raise SystemExit("Airflow was told to end this task")
 
 
 class LiveRampOperator(PatientOperator):

@@ -48,6 +48,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
         from liveramp_provider.core.artifacts import SealedFile
         from liveramp_provider.core.pipeline.build import rebuild
         from liveramp_provider.core.pipeline.deliver import deliver
+        from liveramp_provider.core.transports.remembering import RememberingTransport
 
         destination = self.audience.destination(self.destination)
         ledger = settings.ledger()
@@ -59,7 +60,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
             receipt = deliver(
                 file,
                 destination,
-                transport=transport_to(destination),
+                transport=RememberingTransport(transport_to(destination), workspace.staging),
                 ledger=ledger,
                 holder=self._holder(context),
                 why=revision_of(context).why,

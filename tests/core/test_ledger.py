@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from contextlib import nullcontext
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise, product
 from threading import Barrier
@@ -114,6 +115,20 @@ def test_busy_until_the_lease_ends(ledger: Ledger, file: SealedFile, ledger_data
     expire(ledger_database)
     second = ledger.claim(file, folder=FOLDER, holder="run 2")
     assert (second.delivery.epoch, second.delivery.holder) == (first.delivery.epoch + 1, "run 2")
+
+
+@pytest.mark.parametrize(("leases", "counts"), [(1.9, True), (2.1, False), (300, False)])
+def test_a_lease_by_a_wrong_clock(
+    leases: float, counts: bool, ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase
+) -> None:
+    """A lease that ends later than any can keeps nobody waiting; a clock that is only a little ahead still counts."""
+    ledger.claim(file, folder=FOLDER, holder="run 1")
+    tomorrow = ledger.claim(replace(file, day=DAY + timedelta(days=1)), folder=FOLDER, holder="run 3").delivery
+    until = datetime.now(UTC) + timedelta(seconds=leases * LEASE_S)
+    ledger_database.sql(f"update liveramp_deliveries set lease_until = '{until:%F %T.%f}'")
+    assert (ledger.beside(tomorrow) is not None) is counts
+    with pytest.raises(DeliveryBusyError) if counts else nullcontext():
+        assert ledger.claim(file, folder=FOLDER, holder="run 2").delivery.holder == "run 2"
 
 
 def test_same_holder_at_once(ledger: Ledger, file: SealedFile) -> None:
@@ -250,7 +265,8 @@ def test_one_of_many_writes(ledger_database: LedgerDatabase, file: SealedFile) -
 
 def test_order_of_states() -> None:
     """A state may be written again or lead to the next; back only from INTENT, to doubt only from there. To S3, the
-    intent comes without a verified upload; a direct upload has a way of its own, and doubt from anywhere on it.
+    intent comes without a verified upload; a direct upload has a way of its own, and doubt from anywhere on it. Where
+    a ledger was lost, there is doubt at the beginning.
     """
     allowed = {(state, state) for state in WAY[:-1]} | set(pairwise(WAY))
     allowed |= {(State.INTENT, state) for state in (State.VERIFIED, State.SEALED, State.IN_DOUBT)}
@@ -258,6 +274,7 @@ def test_order_of_states() -> None:
     allowed |= {(state, State.WRITING) for state in (State.SEALED, State.UPLOADING, *DIRECT)}
     allowed |= {(state, following) for state in DIRECT for following in (State.COMMITTED, State.IN_DOUBT)}
     allowed |= {(state, State.CLOSING) for state in DIRECT}
+    allowed |= {(State.SEALED, State.IN_DOUBT)}
     allowed |= {(state, State.SEALED) for state in (State.WRITING, State.VERIFIED)}
     assert {pair for pair in product(State, State) if pair[0].may_become(pair[1])} == allowed
 

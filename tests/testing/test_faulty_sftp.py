@@ -249,6 +249,27 @@ def test_short(sftp: FaultySftp) -> None:
     assert talk(sftp, write_and_ask) == 199_999
 
 
+@every(Pickup.A)
+def test_backward_answers(sftp: FaultySftp) -> None:
+    """What is written at the same time is answered from the last to the first, and all of it is kept."""
+
+    async def write_at_once(client: asyncssh.SFTPClient) -> list[int]:
+        answered: list[int] = []
+        async with client.open(TEMPORARY, "wb") as file:
+
+            async def write_one(number: int) -> None:
+                await file.write(CONTENT[number * 20_000 : (number + 1) * 20_000], number * 20_000)
+                answered.append(number)
+
+            await asyncio.gather(*map(write_one, range(10)))
+        return answered
+
+    assert talk(sftp, write_at_once) == list(range(10))
+    sftp.misbehave(Fault.BACKWARD)
+    assert talk(sftp, write_at_once) == list(range(9, -1, -1))
+    assert (sftp.drop / ".x.tmp").read_bytes() == CONTENT
+
+
 @every(Pickup.D)
 def test_failing_close(sftp: FaultySftp) -> None:
     """A close that fails loses bytes, says so, and is no reason to take the file."""

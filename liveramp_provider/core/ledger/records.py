@@ -49,7 +49,7 @@ class State(StrEnum):
 
 
 _FOLLOWING = {
-    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT, State.WRITING},
+    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT, State.WRITING, State.IN_DOUBT},
     State.UPLOADING: {State.UPLOADING, State.VERIFIED, State.INTENT, State.WRITING},
     State.VERIFIED: {State.VERIFIED, State.INTENT, State.SEALED},
     State.INTENT: {State.INTENT, State.VERIFIED, State.SEALED, State.COMMITTED, State.IN_DOUBT},

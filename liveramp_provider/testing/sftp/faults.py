@@ -33,6 +33,7 @@ class Fault(StrEnum):
     STALL_RENAME = "does not rename, and says nothing"
     STALL_AFTER_RENAME = "renames, and says nothing"
     SLOW = "takes `at` bytes a second"
+    BACKWARD = "answers what comes at the same time from the last to the first, once a file is written"
     STAT_DENIED = "permission denied, for every look at a path"
     FSTAT_DENIED = "permission denied, for every look at an open file"
     NO_SIZE = "tells no sizes"
@@ -47,6 +48,7 @@ class Fault(StrEnum):
 
 
 _NATURE = {
+    Fault.BACKWARD,
     Fault.STAT_DENIED,
     Fault.FSTAT_DENIED,
     Fault.NO_SIZE,
@@ -75,6 +77,7 @@ MET_BY: dict[Fault, tuple[Call, ...]] = {
     Fault.STALL_RENAME: _BOTH,
     Fault.STALL_AFTER_RENAME: _BOTH,
     Fault.SLOW: ("write",),
+    Fault.BACKWARD: ("write",),
     Fault.STAT_DENIED: ("stat", "lstat", "scandir"),
     Fault.FSTAT_DENIED: ("fstat",),
     Fault.NO_SIZE: ("fstat", "stat", "lstat"),
