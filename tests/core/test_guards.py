@@ -87,6 +87,11 @@ def delivered(*, days: int = -1, header: tuple[str, ...] = HEADER, members: int 
     )
 
 
+def test_every_guard_has_a_meaning() -> None:
+    """What is accepted by a word is said in words, for each another."""
+    assert len({guard.meaning for guard in Guard}) == len(Guard)
+
+
 def test_nothing_to_compare_with() -> None:
     """Nothing speaks against a first delivery, however it looks."""
     for method in ("incremental", "segment_refresh", "full_refresh"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise, product
 from threading import Barrier
@@ -308,6 +308,19 @@ def test_times_come_back_in_utc(ledger: Ledger, file: SealedFile) -> None:
     assert {time.tzinfo for time in (found.committed_at, found.created_at, found.updated_at, found.lease_until)} == {
         UTC
     }
+
+
+def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> None:
+    """Only what was delivered has a proof, only what is in doubt asks for a person, and its id is short for people."""
+    claim = claimed(ledger, file, State.UPLOADING)
+    claim.advance(State.VERIFIED, evidence="E3")
+    claim.advance(State.INTENT)
+    assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", False)
+    assert claim.delivery.short_id == delivery_id(**IDENTITY)[:12]
+    delivered = replace(claim.delivery, state=State.COMMITTED)
+    assert (delivered.proof, delivered.in_doubt) == ("E3", False)
+    claim.doubt("nobody can know")
+    assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", True)
 
 
 def test_columns() -> None:

@@ -364,6 +364,28 @@ def test_judged_again_under_the_claim(delivering: Delivering, receiver: Receiver
     delivering.deliver(holder="somebody else")
 
 
+def test_delivered_by_another_meanwhile(delivering: Delivering, receiver: Receiver, tmp_path: Path) -> None:
+    """A file that another run delivers while this one is checking it is not sent once more."""
+    with PausedFile(tmp_path / "slow", CONTENT) as paused, ThreadPoolExecutor(1) as workers:
+        slow = workers.submit(delivering.deliver, replace(delivering.file, path=paused.path), holder="slow")
+        with paused.path.open("wb") as seal:  # opens when the slow one has come so far
+            first = delivering.deliver(holder="quick")
+            contacts = receiver.contacts()
+            seal.write(CONTENT)
+        assert slow.result() == replace(first, sent_now=False)
+    assert receiver.contacts() == contacts
+
+
+def test_a_ledger_changed_by_hand(delivering: Delivering) -> None:
+    """A delivery that was committed at no time was not committed by us: nothing is sent, and that is said."""
+    delivering.deliver()
+    with sqlite3.connect(delivering.ledger_file) as database:
+        database.execute("update liveramp_deliveries set committed_at = null")
+    database.close()
+    with pytest.raises(LedgerError, match=f"{NAME}: committed without a time; the ledger was changed by hand"):
+        delivering.deliver()
+
+
 def test_no_refresh_overtakes_another(delivering: Delivering, receiver: Receiver) -> None:
     """With a refresh, one day waits while another is under way, older or newer; an incremental day goes beside it."""
     other = of_day(delivering, 21)

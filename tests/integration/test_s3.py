@@ -315,6 +315,18 @@ def test_refusals_are_told(wrong: Wrong, delivering: Delivering, s3: FakeS3) -> 
     assert (s3.objects(), delivering.recorded().state) == ({}, State.SEALED)
 
 
+@pytest.mark.parametrize(("call", "state"), [("CreateMultipartUpload", State.SEALED), ("UploadPart", State.UPLOADING)])
+@pytest.mark.usefixtures("in_parts")
+def test_refusals_before_an_object_can_be_there(call: Call, state: State, delivering: Delivering, s3: FakeS3) -> None:
+    """What S3 refuses before the parts become an object is no doubt, and the next try sends anew."""
+    s3.misbehave(Fault.DENIED, call=call)
+    with pytest.raises(RemoteFolderError, match="does not let us put objects"):
+        delivering.deliver()
+    assert (s3.objects(), delivering.recorded().state) == ({}, state)
+    assert delivering.deliver().sent_now
+    assert s3.objects() == {KEY: CONTENT}
+
+
 def test_bucket_that_does_not_exist(delivering: Delivering, s3: FakeS3) -> None:
     """A bucket that is not there is a fault of the audience file."""
     with pytest.raises(RemoteFolderError, match="the bucket of s3://elsewhere/drop does not exist"):

@@ -176,6 +176,14 @@ def test_parts_of_a_dead_try_are_removed(delivering: Delivering, s3: FakeS3) -> 
     assert (s3.unfinished, s3.objects()) == ((), {KEY: CONTENT})
 
 
+@pytest.mark.usefixtures("in_parts", "may_abort")
+def test_parts_that_are_gone_are_no_news(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a dead try's parts have been removed by now, nothing is said of them."""
+    delivering.claim().advance(State.UPLOADING, temp_path="gone")
+    delivering.deliver()
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def test_sixteen_workers(delivering: Delivering, s3: FakeS3) -> None:
     """Sixteen tries of one task take over from each other, and one object arrives."""
 

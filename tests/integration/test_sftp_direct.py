@@ -226,6 +226,30 @@ def test_missing_folder(delivering: Delivering, sftp: FaultySftp) -> None:
     assert delivering.recorded().state is State.SEALED
 
 
+def test_server_that_goes_while_a_file_is_opened(delivering: Delivering, sftp: FaultySftp) -> None:
+    """Whether the file was made is not known then, so it is a doubt and no plain no."""
+    sftp.misbehave(Fault.STALL_OPEN)
+    with ThreadPoolExecutor() as pool:
+        trying = pool.submit(delivering.deliver)
+        wait_until(lambda: sftp.calls["open"] == 1, "the file to be opened")
+        sftp.__exit__(None, None, None)
+        with pytest.raises(TransportError):
+            trying.result()
+    assert delivering.recorded().state is State.WRITING
+    with sftp:
+        delivering.transport = direct(sftp)
+        assert outcome(delivering) == "DeliveryInDoubtError"
+
+
+def test_refused_when_sent_again(delivering: Delivering, sftp: FaultySftp) -> None:
+    """A no to sending again says nothing of the try before: that one may have arrived, and the ledger keeps to it."""
+    delivering.claim(State.WRITING)
+    (sftp.drop / NAME).mkdir()
+    delivering.transport = direct(sftp, resend=True)
+    assert outcome(delivering) == "TransportError"
+    assert delivering.recorded().state is State.WRITING
+
+
 def test_refused_rename_names_the_way_out(delivering: Delivering, sftp: FaultySftp) -> None:
     """Where nothing is renamed, that is said with what can be chosen; chosen, it delivers and leaves nothing behind."""
     chosen, delivering.transport = delivering.transport, way_to(sftp)
@@ -331,6 +355,19 @@ def test_refused_after_a_rename_that_was_not(delivering: Delivering, sftp: Fault
             delivering.deliver()
     delivering.transport = chosen
     assert delivering.deliver().evidence == "E5"
+    assert (sftp.taken, sftp.leftovers) == (WHOLE, ())
+
+
+@every(Pickup.C)
+def test_refused_after_a_rename_that_nobody_can_see(delivering: Delivering, sftp: FaultySftp) -> None:
+    """Where nothing is told of files, a refused rename leaves open whether the one before it came through."""
+    delivering.transport = way_to(sftp)
+    for fault, error in ((Fault.DROP_BEFORE_RENAME, TransportError), (Fault.RENAME_REFUSED, RemoteFolderError)):
+        sftp.misbehave(fault)
+        with pytest.raises(error):
+            delivering.deliver()
+    assert delivering.recorded().state is State.INTENT
+    assert delivering.deliver().evidence == "E4"
     assert (sftp.taken, sftp.leftovers) == (WHOLE, ())
 
 
