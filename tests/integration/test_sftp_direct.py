@@ -92,7 +92,15 @@ def test_broken_line(at: int, delivering: Delivering, sftp: FaultySftp) -> None:
 
 @D_AND_E
 @pytest.mark.parametrize(
-    "fault", [Fault.FAIL_CLOSE, Fault.LOSE_CLOSE_REPLY, Fault.STALL_OPEN, Fault.STALL_WRITE, Fault.STALL_CLOSE]
+    "fault",
+    [
+        Fault.FAIL_CLOSE,
+        Fault.LOSE_CLOSE_REPLY,
+        Fault.LOSE_OPEN,
+        Fault.STALL_OPEN,
+        Fault.STALL_WRITE,
+        Fault.STALL_CLOSE,
+    ],
 )
 def test_nobody_can_know(fault: Fault, delivering: Delivering, sftp: FaultySftp) -> None:
     """Wherever an answer is missing, and nothing is there to see, a person has to look; nothing is sent twice."""
@@ -224,21 +232,6 @@ def test_missing_folder(delivering: Delivering, sftp: FaultySftp) -> None:
     with pytest.raises(RemoteFolderError, match="does not exist"):
         delivering.deliver(folder="/uploads/nowhere")
     assert delivering.recorded().state is State.SEALED
-
-
-def test_server_that_goes_while_a_file_is_opened(delivering: Delivering, sftp: FaultySftp) -> None:
-    """Whether the file was made is not known then, so it is a doubt and no plain no."""
-    sftp.misbehave(Fault.STALL_OPEN)
-    with ThreadPoolExecutor() as pool:
-        trying = pool.submit(delivering.deliver)
-        wait_until(lambda: sftp.calls["open"] == 1, "the file to be opened")
-        sftp.__exit__(None, None, None)
-        with pytest.raises(TransportError):
-            trying.result()
-    assert delivering.recorded().state is State.WRITING
-    with sftp:
-        delivering.transport = direct(sftp)
-        assert outcome(delivering) == "DeliveryInDoubtError"
 
 
 def test_refused_when_sent_again(delivering: Delivering, sftp: FaultySftp) -> None:
