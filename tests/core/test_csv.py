@@ -93,9 +93,10 @@ def test_gzip_says_nothing_but_the_bytes() -> None:
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 40))
 def test_chunks_read_as_one_file(chunks: list[bytes], size: int) -> None:
     """However the chunks fall and however much is asked for, the reader gives the same bytes in order."""
-    reader = io.BufferedReader(ChunkReader(iter(chunks)), 16)
+    source = ChunkReader(iter(chunks))
+    reader = io.BufferedReader(source, 16)
     parts = list(iter(lambda: reader.read(size), b""))
-    assert b"".join(parts) == b"".join(chunks)
+    assert (b"".join(parts), source.failure) == (b"".join(chunks), None)
 
 
 def test_a_source_that_breaks_ends_the_file_and_keeps_its_error() -> None:

@@ -34,6 +34,8 @@ def answer(code: str, operation: str = "PutObject") -> ClientError:
         (answer("NotImplemented"), ConnectionConfigError, "If-None-Match"),
         (answer("InvalidAccessKeyId"), CredentialsError, "InvalidAccessKeyId"),
         (answer("AccessDenied", "AssumeRole"), CredentialsError, "AssumeRole says AccessDenied"),
+        (answer("AccessDenied", "GetSessionToken"), CredentialsError, "GetSessionToken says AccessDenied"),
+        (answer("AccessDenied", "GetFederationToken"), CredentialsError, "GetFederationToken says AccessDenied"),
         (NoCredentialsError(), CredentialsError, "NoCredentialsError"),
         (answer("ExpiredToken"), TransportError, "expired"),
         (answer("RequestTimeTooSkewed"), TransportError, "clock"),

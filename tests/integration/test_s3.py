@@ -351,7 +351,7 @@ def test_no_credentials(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
 
     bare = S3Transport(connect=lambda: boto3.session.Session().client("s3", endpoint_url=s3.endpoint_url))
-    with pytest.raises(CredentialsError, match="no credentials"):
+    with pytest.raises(CredentialsError, match=f"^s3://{s3.bucket_name}/drop: no credentials"):
         bare.check(f"s3://{s3.bucket_name}/drop")
 
 
