@@ -81,10 +81,10 @@ def test_only_after_the_one_before(
 
 def test_nothing_to_send_again(ledger: Ledger, file: SealedFile) -> None:
     """Where nothing was sent, nothing is sent again; and no revision is left out."""
-    with pytest.raises(RevisionError, match="which was never begun\\. Deliver .* in doubt\\.$"):
+    with pytest.raises(RevisionError, match=r"which was never begun\. Deliver .* in doubt\.$"):
         again(ledger, file)
     claimed(ledger, file, State.COMMITTED)
-    with pytest.raises(RevisionError, match=r"revision 3 follows revision 2, which was never begun"):
+    with pytest.raises(RevisionError, match="revision 3 follows revision 2, which was never begun"):
         again(ledger, file, 3)
 
 

@@ -188,6 +188,19 @@ def test_nothing_is_said(ledger_database: LedgerDatabase) -> None:
     assert [(done.stdout, done.stderr) for done in said] == [("True\n", ""), ("False\n", "")]
 
 
+@pytest.mark.parametrize(("asked", "expected"), [("", 30), ("?connect_timeout=7", 7)], ids=["unsaid", "said"])
+def test_no_wait_for_a_server_is_endless(asked: str, expected: int) -> None:
+    """Libpq is told how long to wait, unless the connection says it; nothing of its own is changed."""
+    engine = sa.create_engine(f"postgresql+psycopg2://ann:hunter2@127.0.0.1:1/ledger{asked}")
+    told: list[dict[str, object]] = []
+    sa.event.listen(engine, "do_connect", lambda *event: told.append(event[-1]))
+    with pytest.raises(LedgerError, match="does not answer"):
+        Ledger(engine)
+    (parameters,) = told
+    assert (int(str(parameters["connect_timeout"])), parameters["tcp_user_timeout"]) == (expected, 60_000)
+    assert set(parameters) == {"host", "dbname", "user", "password", "port", "connect_timeout", "tcp_user_timeout"}
+
+
 def test_half_a_step_is_none(ledger_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that dies within a migration leaves the ledger as it was, and the next one does it all."""
     whole = migrations.upgrade
