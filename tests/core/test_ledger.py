@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise, product
 from threading import Barrier
 from time import tzset
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
-from liveramp_provider.core.ledger import Claim, Delivery, Health, State, delivery_id
+from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, resolve
 from liveramp_provider.core.ledger.ledger import LEASE_S
-from liveramp_provider.core.ledger.records import metadata
-from tests.deliveries import DAY, sealed_file
+from liveramp_provider.core.ledger.records import UtcDateTime, metadata
+from tests.deliveries import DAY, NAME, sealed_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +94,7 @@ def test_mapping_is_not_in_the_identity(ledger: Ledger, file: SealedFile, tmp_pa
     """Other columns, another file name or folder are the same delivery, so a delivered day stays delivered."""
     first = claimed(ledger, file, State.COMMITTED).delivery
     edited = sealed_file(tmp_path / "new", b"other bytes", name="other.csv", header=("CCID",), rows=99)
-    again = ledger.claim(edited, folder="/uploads/other", holder="run 2")
-    assert again.delivery == first
+    assert ledger.claim(edited, folder="/uploads/other", holder="run 2") == Claim(ledger, first)
 
 
 def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
@@ -180,7 +180,8 @@ def test_doubt_stays(ledger: Ledger, file: SealedFile) -> None:
     found = ledger.find(delivery_id(**IDENTITY))
     assert found is not None
     assert (found.state, found.evidence) == (State.IN_DOUBT, "")
-    with pytest.raises(DeliveryInDoubtError, match="Files page"):
+    told = f"^{FOLDER}/{NAME}: an earlier run could not find out whether LiveRamp has this file, .* Files page"
+    with pytest.raises(DeliveryInDoubtError, match=told):
         ledger.claim(file, folder=FOLDER, holder="run 1")
 
 
@@ -311,6 +312,16 @@ def test_times_come_back_in_utc(ledger: Ledger, file: SealedFile) -> None:
     }
 
 
+@pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=9))])
+def test_moments_of_any_database_are_in_utc(zone: timezone | None) -> None:
+    """What comes without a zone is UTC already; what comes in the zone of a database is the same moment in UTC."""
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    told = noon.replace(tzinfo=None) if zone is None else noon.astimezone(zone)
+    moment = UtcDateTime().process_result_value(told, sqlite.dialect())
+    assert moment is not None
+    assert (moment, moment.tzinfo) == (noon, UTC)
+
+
 def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> None:
     """Only what was delivered has a proof, only what is in doubt asks for a person, and its id is short for people."""
     claim = claimed(ledger, file, State.UPLOADING)
@@ -345,6 +356,13 @@ def test_the_zone_of_a_worker_changes_nothing(
         found = ledger.find(claim.delivery.delivery_id)
         assert found is not None
         assert begun <= found.created_at <= found.updated_at <= datetime.now(UTC)
+        doubtful = claimed(ledger, replace(file, day=date(2026, 11, 22)), State.INTENT)
+        doubtful.doubt("nobody can know")
+        resolve(ledger, doubtful.delivery.delivery_id, Outcome.DELIVERED, why="it is there", who="ann")
+        closed = ledger.find(doubtful.delivery.delivery_id)
+        assert closed is not None
+        assert closed.committed_at is not None
+        assert begun <= closed.committed_at <= datetime.now(UTC)
     finally:
         monkeypatch.undo()
         tzset()
