@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
-from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, resolve
+from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, header_digest, resolve
 from liveramp_provider.core.ledger.ledger import LEASE_S
 from liveramp_provider.core.ledger.records import UtcDateTime, metadata
 from tests.deliveries import DAY, NAME, sealed_file
@@ -105,6 +105,9 @@ def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
     assert before <= delivery.lease_until - timedelta(seconds=LEASE_S) <= datetime.now(UTC)
     assert (delivery.name, delivery.folder, delivery.rows, delivery.members) == (file.name, FOLDER, 30, 30)
     assert (delivery.size_bytes, delivery.sha256, delivery.csv_sha256) == (12, file.sha256, "c" * 64)
+    assert (delivery.recipient, delivery.suppression_sha256) == ("A" * 40, "")
+    assert (delivery.temp_path, delivery.host_key, delivery.evidence, delivery.committed_at) == ("", "", "", None)
+    assert delivery.header_sha256 == header_digest(file.header)
 
 
 def test_busy_until_the_lease_ends(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
@@ -213,7 +216,8 @@ def test_one_of_many_tries_goes_on(workers: int, ledger_database: LedgerDatabase
         barrier.wait()
         try:
             return here.claim(file, folder=FOLDER, holder="run 1")
-        except DeliveryBusyError:
+        except DeliveryBusyError as busy:
+            assert str(busy) == f"{NAME} was taken by another worker just now. A task tries it again."  # noqa: PT017
             return None
 
     with ThreadPoolExecutor(workers) as pool:

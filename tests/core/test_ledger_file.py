@@ -62,7 +62,9 @@ def test_place_that_cannot_be(tmp_path: Path) -> None:
 def test_any_engine_of_sqlite(tmp_path: Path) -> None:
     """A ledger lives in whatever SQLite engine it is given, such as that of an Airflow connection."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/other.sqlite")
-    assert claimed(Ledger(engine), sealed_file(tmp_path / "sealed"), State.COMMITTED).delivery.state is State.COMMITTED
+    assert (
+        claimed(Ledger.at(engine), sealed_file(tmp_path / "sealed"), State.COMMITTED).delivery.state is State.COMMITTED
+    )
     engine.dispose()
 
 
