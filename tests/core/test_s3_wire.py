@@ -10,7 +10,7 @@ import pytest
 
 from liveramp_provider.core.ledger import Claim, Ledger
 from liveramp_provider.core.progress import Progress
-from liveramp_provider.core.transports.s3_wire import Body, Stretch
+from liveramp_provider.core.transports.s3_wire import Body, Stretch, Tries
 from tests.deliveries import sealed_file
 
 CONTENT = bytes(range(100))
@@ -68,6 +68,11 @@ def test_a_short_read_renews_nothing(wire: Wire) -> None:
     before = wire.claim.delivery
     assert wire.stretch.read() == CONTENT[30:70]
     assert wire.claim.delivery is before
+
+
+def test_nothing_is_unanswered_before_it_was_asked() -> None:
+    """What was never sent cannot have come through."""
+    assert not Tries().unanswered
 
 
 def test_its_file_is_closed_with_it(wire: Wire) -> None:

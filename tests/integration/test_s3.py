@@ -102,6 +102,12 @@ def test_one_request(size: int, s3: FakeS3, tmp_path: Path) -> None:
     assert list(s3.versions(KEY)[0].checksums) == ["x-amz-checksum-sha256"]
 
 
+def test_a_prefix_of_several_folders(either_way: str, delivering: Delivering, s3: FakeS3) -> None:
+    """All that follows the bucket is the prefix."""
+    assert delivering.deliver(folder=f"{delivering.path}/us/vip").sent_now
+    assert s3.objects() == {f"drop/us/vip/{NAME}": CONTENT}
+
+
 @pytest.mark.usefixtures("in_parts")
 def test_parts(delivering: Delivering, s3: FakeS3) -> None:
     """What one request does not take goes in parts, and nothing else is asked or left behind."""
@@ -374,7 +380,9 @@ def test_file_rebuilt_after_something_may_have_arrived(delivering: Delivering, s
     with pytest.raises(TransportError):
         delivering.deliver()
     calls = s3.calls
-    with pytest.raises(DeliveryInDoubtError, match="built anew"):
+    with pytest.raises(
+        DeliveryInDoubtError, match="^s3:.* try had begun, and nobody can know whether LiveRamp has this"
+    ):
         delivering.deliver(sealed_file(delivering.file.path.with_name("rebuilt"), b"rebuilt"))
     assert (s3.objects(), s3.calls) == ({KEY: CONTENT}, calls)
 
