@@ -381,7 +381,7 @@ def test_file_rebuilt_after_something_may_have_arrived(delivering: Delivering, s
         delivering.deliver()
     calls = s3.calls
     with pytest.raises(
-        DeliveryInDoubtError, match="^s3:.* try had begun, and nobody can know whether LiveRamp has this"
+        DeliveryInDoubtError, match=r"^s3:.* try had begun, and nobody can know whether LiveRamp has this"
     ):
         delivering.deliver(sealed_file(delivering.file.path.with_name("rebuilt"), b"rebuilt"))
     assert (s3.objects(), s3.calls) == ({KEY: CONTENT}, calls)
