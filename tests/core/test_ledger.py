@@ -8,7 +8,6 @@ from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise, product
 from threading import Barrier
-from time import tzset
 from typing import TYPE_CHECKING
 
 import pytest
@@ -339,37 +338,29 @@ def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> Non
     assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", True)
 
 
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Niue"])
-def test_the_zone_of_a_worker_changes_nothing(
-    zone: str, ledger: Ledger, file: SealedFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("far_zone")
+def test_the_zone_of_a_worker_changes_nothing(ledger: Ledger, file: SealedFile) -> None:
     """A lease and the time of a delivery are moments, wherever the clock on the wall of a worker stands."""
-    monkeypatch.setenv("TZ", zone)
-    tzset()
-    try:
-        begun = datetime.now(UTC)
-        claim = ledger.claim(file, folder=FOLDER, holder="run 1")
-        claim.advance(State.UPLOADING)
-        claim.accept(["header"], why="agreed with LiveRamp")
-        other = ledger.claim(replace(file, day=date(2026, 11, 21)), folder=FOLDER, holder="run 1")
-        beside = ledger.beside(other.delivery)
-        assert beside is not None
-        assert beside.delivery_id == claim.delivery.delivery_id
-        claim.release()
-        assert ledger.beside(other.delivery) is None
-        found = ledger.find(claim.delivery.delivery_id)
-        assert found is not None
-        assert begun <= found.created_at <= found.updated_at <= datetime.now(UTC)
-        doubtful = claimed(ledger, replace(file, day=date(2026, 11, 22)), State.INTENT)
-        doubtful.doubt("nobody can know")
-        resolve(ledger, doubtful.delivery.delivery_id, Outcome.DELIVERED, why="it is there", who="ann")
-        closed = ledger.find(doubtful.delivery.delivery_id)
-        assert closed is not None
-        assert closed.committed_at is not None
-        assert begun <= closed.committed_at <= datetime.now(UTC)
-    finally:
-        monkeypatch.undo()
-        tzset()
+    begun = datetime.now(UTC)
+    claim = ledger.claim(file, folder=FOLDER, holder="run 1")
+    claim.advance(State.UPLOADING)
+    claim.accept(["header"], why="agreed with LiveRamp")
+    other = ledger.claim(replace(file, day=date(2026, 11, 21)), folder=FOLDER, holder="run 1")
+    beside = ledger.beside(other.delivery)
+    assert beside is not None
+    assert beside.delivery_id == claim.delivery.delivery_id
+    claim.release()
+    assert ledger.beside(other.delivery) is None
+    found = ledger.find(claim.delivery.delivery_id)
+    assert found is not None
+    assert begun <= found.created_at <= found.updated_at <= datetime.now(UTC)
+    doubtful = claimed(ledger, replace(file, day=date(2026, 11, 22)), State.INTENT)
+    doubtful.doubt("nobody can know")
+    resolve(ledger, doubtful.delivery.delivery_id, Outcome.DELIVERED, why="it is there", who="ann")
+    closed = ledger.find(doubtful.delivery.delivery_id)
+    assert closed is not None
+    assert closed.committed_at is not None
+    assert begun <= closed.committed_at <= datetime.now(UTC)
 
 
 def test_columns() -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +115,13 @@ def test_receipt(delivering: Delivering, receiver: Receiver) -> None:
     assert (receipt.sha256, receipt.csv_sha256, receipt.evidence) == (file.sha256, file.csv_sha256, receiver.evidence)
     assert (receipt.committed_at, receipt.delivery_id) == (recorded.committed_at, recorded.delivery_id)
     assert receipt.sent_now
+
+
+@pytest.mark.usefixtures("far_zone")
+def test_when_it_arrived(delivering: Delivering) -> None:
+    """The time of a receipt is a moment, wherever the clock on the wall of the worker stands."""
+    begun = datetime.now(UTC)
+    assert begun <= delivering.deliver().committed_at <= datetime.now(UTC)
 
 
 def test_rerun_sends_nothing(delivering: Delivering, receiver: Receiver) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,21 @@ def test_written_under_its_name(delivering: Delivering, sftp: FaultySftp) -> Non
     assert (receipt.evidence, sftp.taken, sftp.leftovers) == ("E5", WHOLE, ())
     assert not delivering.deliver().sent_now
     assert delivering.recorded().state is State.COMMITTED
+
+
+@every(Pickup.A)
+@pytest.mark.usefixtures("far_zone")
+def test_when_it_arrived(delivering: Delivering, sftp: FaultySftp) -> None:
+    """The time of a receipt is a moment, also where it was only seen later that the file is there."""
+    begun = datetime.now(UTC)
+    assert begun <= delivering.deliver().committed_at <= datetime.now(UTC)
+    delivering.file = replace(delivering.file, slot="D", name="d.csv")
+    sftp.misbehave(Fault.LOSE_CLOSE_REPLY)
+    with pytest.raises(TransportError):
+        delivering.deliver()
+    seen = delivering.deliver()
+    assert seen.evidence == "S"
+    assert begun <= seen.committed_at <= datetime.now(UTC)
 
 
 @D_AND_E
@@ -201,7 +217,8 @@ def test_resend(
     sftp.poll()
     assert sftp.taken[-1] == (NAME, CONTENT)
     assert arrived is None or [len(content) for _, content in sftp.taken] == arrived
-    assert "on_doubt: resend, so the same bytes are sent once more" in caplog.text
+    warning = caplog.messages[-1]
+    assert warning.endswith("; the audience file says on_doubt: resend, so the same bytes are sent once more")
 
 
 def test_resend_only_the_same(delivering: Delivering, sftp: FaultySftp) -> None:
@@ -247,7 +264,7 @@ def test_refused_rename_names_the_way_out(delivering: Delivering, sftp: FaultySf
     """Where nothing is renamed, that is said with what can be chosen; chosen, it delivers and leaves nothing behind."""
     chosen, delivering.transport = delivering.transport, way_to(sftp)
     for _ in range(2):
-        with pytest.raises(RemoteFolderError, match=r"does not let us rename.*`upload: direct`"):
+        with pytest.raises(RemoteFolderError, match=r"does not let us rename.*\. Ask .* `upload: direct` .* less\.$"):
             delivering.deliver()
     assert (sftp.taken, len(sftp.leftovers)) == ((), 1)
     delivering.transport = chosen
