@@ -124,14 +124,19 @@ def test_when_it_arrived(delivering: Delivering) -> None:
     assert begun <= delivering.deliver().committed_at <= datetime.now(UTC)
 
 
-def test_rerun_sends_nothing(delivering: Delivering, receiver: Receiver) -> None:
+def test_rerun_sends_nothing(delivering: Delivering, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     """A rerun gives the old receipt without so much as a connection, whatever has become of the staged file."""
+    caplog.set_level("INFO", "liveramp_provider")
     first = delivering.deliver()
     contacts = receiver.contacts()
     rebuilt = sealed_file(delivering.file.path, b"rebuilt", members=99)
     small, broken = replace(rebuilt, members=3), delivering.file
     for file in (rebuilt, small, broken):
+        caplog.clear()
         assert delivering.deliver(file, holder="run 2") == replace(first, sent_now=False)
+        assert caplog.messages == [
+            f"deliver: {NAME} was delivered at {first.committed_at:%F %H:%M} UTC; nothing is sent"
+        ]
     assert receiver.contacts() == contacts
 
 
@@ -292,8 +297,8 @@ def test_errors_hold_no_member(delivering: Delivering, receiver: Receiver, caplo
         delivering.deliver(file)
     delivering.transport = receiver.transport
     delivering.deliver(file)
-    line = f"deliver: {NAME}, 30 rows, 720 bytes, {receiver.evidence} ("
-    assert any(message.startswith(line) for message in caplog.messages)
+    line = rf"deliver: {NAME}, 30 rows, 720 bytes, {receiver.evidence} \([0-9.a-z ]+ s(, [0-9.,]+ ([kM]?B|bytes)/s)?\)"
+    assert any(re.fullmatch(line, message) for message in caplog.messages)
     assert "jane.doe" not in caplog.text + str(caught.value)
 
 
@@ -351,6 +356,7 @@ def test_a_late_day(delivering: Delivering, receiver: Receiver, caplog: pytest.L
     assert receiver.arrived()[NAME] == CONTENT
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert f"{NAME} is of 2026-11-20, and 2026-11-21 was delivered already" in warning
+    assert warning.endswith(" between the two comes back at LiveRamp")
 
 
 def test_judged_again_under_the_claim(delivering: Delivering, receiver: Receiver, tmp_path: Path) -> None:

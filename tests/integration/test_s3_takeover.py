@@ -153,7 +153,9 @@ def test_parts_that_stay_are_named(delivering: Delivering, s3: FakeS3, caplog: p
     with pytest.raises(RemoteFolderError):
         delivering.deliver()
     (upload,) = s3.unfinished
-    assert f"the parts of upload {upload} stay at {delivering.path} until" in caplog.text
+    told = f"deliver: the parts of upload {upload} stay at {delivering.path} until "
+    told += "the bucket's lifecycle rule removes them: AccessDenied"
+    assert caplog.messages == [told]
     assert delivering.recorded().temp_path == upload
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
 
 from liveramp_provider.core.errors import (
@@ -76,6 +77,8 @@ def test_written_under_its_name(delivering: Delivering, sftp: FaultySftp) -> Non
     receipt = delivering.deliver()
     sftp.poll()
     assert (receipt.evidence, sftp.taken, sftp.leftovers) == ("E5", WHOLE, ())
+    fingerprint = asyncssh.import_public_key(sftp.host_key).get_fingerprint()
+    assert (delivering.recorded().temp_path, delivering.recorded().host_key) == ("", fingerprint)
     assert not delivering.deliver().sent_now
     assert delivering.recorded().state is State.COMMITTED
 
