@@ -392,6 +392,7 @@ def test_columns() -> None:
         "liveramp_acceptances": {"delivery_id", "guard", "who", "why", "at"},
         "liveramp_deliveries": of_a_delivery,
         "liveramp_health": {"audience", "day", "trouble", "since"},
+        "liveramp_probes": {"conn_id", "folder", "server", "renames", "tells_sizes", "removes", "at"},
         "liveramp_receipts": delivered | {"number", "previous_sha256", "receipt_sha256"},
         "liveramp_resolutions": {"delivery_id", "outcome", "why", "who", "at"},
         "liveramp_revisions": {"delivery_id", "revision", "why", "who", "at"},
