@@ -36,9 +36,9 @@ faults: packages .venv/installed
 
 # The tests that come near the code that delivers; not among them: properties of other modules, Airflow, the fault table.
 DELIVERING := $(addprefix tests/core/test_,csv.py functions.py guards.py ledger.py ledger_health.py ledger_reading.py \
-	ledger_receipts.py ledger_revisions.py ledger_schema.py ledger_file.py limits.py naming.py resolve.py s3_errors.py \
-	s3_wire.py sending_again.py) $(addprefix tests/integration/test_,deliver.py delivery_contract.py preflight.py s3.py \
-	s3_takeover.py sftp.py sftp_direct.py sftp_faults.py sftp_login.py)
+	ledger_receipts.py ledger_revisions.py ledger_schema.py ledger_file.py limits.py naming.py remembering.py resolve.py s3_errors.py \
+	s3_wire.py sending_again.py) $(addprefix tests/integration/test_,deliver.py delivery_contract.py doctor.py preflight.py s3.py \
+	s3_takeover.py sftp.py sftp_direct.py sftp_faults.py sftp_ended.py sftp_login.py)
 
 coverage: packages .venv/installed
 	@$(UV) --quiet pip install --python .venv coverage==7.17.5
