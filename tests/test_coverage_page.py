@@ -21,7 +21,7 @@ SETTINGS = [
 ]
 
 
-def tests_there() -> set[str]:
+def existing_tests() -> set[str]:
     """Every test function, as the page names it."""
     return {
         f"{path.name}::{node.name}"
@@ -33,7 +33,7 @@ def tests_there() -> set[str]:
 
 def test_every_row_is_proven_by_tests_that_exist() -> None:
     """No setting without a test, and no test that is only a name."""
-    there = tests_there()
+    there = existing_tests()
     named = {setting: re.findall(r"`([^`]+::[^`]+)`", proven) for setting, _, proven in SETTINGS}
     assert {setting: [test for test in tests if test not in there] for setting, tests in named.items()} == {
         setting: [] for setting in named
