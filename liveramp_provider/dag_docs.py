@@ -143,8 +143,8 @@ def build_doc(destination: Destination, suppression: Suppression | None = None) 
     :param suppression: ``None``: nobody is.
     """
     return _task_doc(
-        f"Makes the files for {_code(destination.id)} by {destination.receiver}'s rules for region "
-        f"{destination.region}, and seals them: {destination.compression} compression, {_encryption(destination)}.",
+        f"Makes the files for {_code(destination.id)} by {destination.receiver}'s rules"
+        f"{_region(destination)}, and seals them: {destination.compression} compression, {_encryption(destination)}.",
         *([_opt_outs(suppression)] if suppression else []),
         *(_columns(file) for file in destination.files),
         *_limits(destination),
@@ -319,10 +319,14 @@ def _opt_outs(suppression: Suppression) -> str:
 
 def _how_sent(destination: Destination) -> str:
     return (
-        f"{_code(destination.path)} through {_code(destination.conn_id)}, region {destination.region}, "
+        f"{_code(destination.path)} through {_code(destination.conn_id)}{_region(destination, ', ')}, "
         f"{destination.update_method}, {destination.compression} compression, {_encryption(destination)}. "
         f"A file with fewer than {destination.min_members} members is not sent."
     )
+
+
+def _region(destination: Destination, before: str = " for ") -> str:
+    return f"{before}region {destination.region}" if destination.regional else ""
 
 
 def _encryption(destination: Destination) -> str:

@@ -106,6 +106,7 @@ class SealedFile:
     :param blanked: How many given values the rows leave blank, by reason.
     :param suppression: Whom the rows leave out; ``None`` where the audience has no suppression list.
     :param revision: 1, or more where the day is sent again on purpose, under a new name.
+    :param delimiter: What parts the fields.
     """
 
     path: Path
@@ -127,6 +128,7 @@ class SealedFile:
     blanked: dict[str, int]
     suppression: SuppressionList | None = None
     revision: int = 1
+    delimiter: str = ","
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,3 +153,13 @@ class Receipt:
     evidence: str
     committed_at: datetime
     sent_now: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """That a delivery was begun; the file itself is empty."""
+
+    path: Path
+    sha256: str
+    delivery_id: str
+    at: datetime

@@ -79,8 +79,10 @@ class CsvWriter:
 
 
 def _encode(batch: pa.RecordBatch, layout: Layout) -> bytes:
-    # A null would be written without quotes, and LiveRamp wants all fields quoted or none.
-    columns = [pc.fill_null(column.cast(pa.string()), "") for column in batch.columns]
+    columns = [column.cast(pa.string()) for column in batch.columns]
+    if layout.quoting != "values":
+        # A null would be written without quotes, and LiveRamp wants all fields quoted or none.
+        columns = [pc.fill_null(column, "") for column in columns]
     if layout.quoting == "none":
         return _plain(columns, layout.delimiter)
     buffer = io.BytesIO()

@@ -37,6 +37,15 @@ class Identifier(StrEnum):
     GAID = "gaid"
 
 
+class Detail(StrEnum):
+    """What narrows a match down and identifies nobody; LiveRamp takes none of it, some others do."""
+
+    GENDER = "gender"
+    BIRTH_YEAR = "birth_year"
+    BIRTH_MONTH = "birth_month"
+    BIRTHDAY = "birthday"
+
+
 class Hash(StrEnum):
     """A hash algorithm a receiver matches on; always lower-case hex, never salted."""
 
@@ -62,14 +71,27 @@ class Form(StrEnum):
     INTERNATIONAL_PHONE = "international_phone"
     US_ZIP = "us_zip"
     FREE_TEXT = "free_text"
+    GMAIL = "gmail"
+    PHONE_DIGITS = "phone_digits"
+    E164 = "e164"
+    LOWER_NAME = "lower_name"
+    LOWER_TEXT = "lower_text"
+    LETTERS = "letters"
+    TWO_LETTERS = "two_letters"
+    ZIP_FIRST_FIVE = "zip_first_five"
+    LOWER_DEVICE = "lower_device"
+    GENDER = "gender"
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """How rows become the bytes of a file.
 
-    :param quoting: ``all``: header and values; ``values``: values only; ``none``: a value that would need quotes cannot
-        be written.
+    :param quoting: ``all``: header and values; ``values``: the values that there are, so a missing one leaves nothing
+        between two delimiters; ``none``: a value that would need quotes cannot be written.
     :param header: Whether the first line names the columns.
     """
 
@@ -103,21 +125,23 @@ class FileRules:
     :param forms: How identifiers are written; what is not named is free text.
     :param matched_by: Sets of identifiers, each of which is enough to match a person.
     :param limits: ``None``: the receiver publishes none.
+    :param country_code: Of phone numbers that say none, for forms that need one; digits without a plus sign.
     """
 
-    forms: Mapping[Identifier, Form]
+    forms: Mapping[Identifier | Detail, Form]
     matched_by: tuple[frozenset[Identifier], ...]
     limits: Limits | None
     layout: Layout = Layout()
+    country_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentifierColumn:
-    """A column that LiveRamp matches people by."""
+    """A column that people are matched by."""
 
     header: str
     trait: str
-    identifier: Identifier
+    identifier: Identifier | Detail
     hash: Hash | None
     formula: FormulaPolicy = "blank"
 
@@ -235,6 +259,8 @@ class Destination:
 
     #: Whom messages name.
     receiver: ClassVar[str]
+    #: Whether its rules differ by region.
+    regional: ClassVar[bool] = False
     #: What names of files end in, before they are compressed and encrypted.
     extension: ClassVar[str] = "csv"
 

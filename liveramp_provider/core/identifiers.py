@@ -5,13 +5,13 @@ Every rule is total: bad input becomes a reason code, never an exception.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.datatypes as dt
 
-from liveramp_provider.core.destination import Form, Hash, Identifier
+from liveramp_provider.core.destination import Detail, Form, Hash, Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +44,8 @@ _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 #: How long a hash is.
 HEX_DIGITS = {Hash.MD5: 32, Hash.SHA1: 40, Hash.SHA256: 64}
 _WHOLE = dt.Decimal(38, 0)
+# Digits after a country code: exactly known for North America, at least so many elsewhere.
+_SHORTEST_NUMBER = {True: 10, False: 8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,18 +182,115 @@ def device_rule(kind: Identifier, *, hashed_file: bool) -> Rule:
     )
 
 
+#: As :data:`EMAIL`; in Google's own domains, dots and what follows a ``+`` do not count. Source: Google.
+GMAIL = replace(
+    EMAIL,
+    normalised=lambda text: _google_address(EMAIL.normalised(text)),
+)
+
+#: Lower case, no punctuation and no digits; words stay apart. Source: Meta, customer list formatting.
+LOWER_NAME = Rule(
+    given=clean,
+    hashed=_HASHED,
+    normalised=lambda text: text.lower().re_replace(r"[^\p{L} ]", "").re_replace(" +", " ").strip(),
+    fault=_unless(lambda text: text != "", "name_format"),
+)
+
+#: Lower case, as it is written otherwise. Source: Google, Customer Match.
+LOWER_TEXT = replace(FREE_TEXT, hashed=_HASHED, normalised=lambda text: text.lower())
+
+#: Lower case, letters only. Source: Meta, customer list formatting (city).
+LETTERS = Rule(
+    given=clean,
+    hashed=_HASHED,
+    normalised=lambda text: text.lower().re_replace(r"[^\p{L}]", ""),
+    fault=_unless(lambda text: text != "", "name_format"),
+)
+
+#: Two small letters: a state of the US, or a country by ISO 3166.
+TWO_LETTERS = Rule(
+    given=_trimmed,
+    hashed=_HASHED,
+    normalised=lambda text: text.lower(),
+    fault=_unless(lambda text: text.re_search("^[a-z]{2}$"), "code_format"),
+)
+
+#: The first five digits of a ZIP code.
+ZIP_FIRST_FIVE = replace(
+    US_ZIP, hashed=_HASHED, normalised=lambda text: US_ZIP.normalised(text).re_replace("^([0-9]{5})[0-9]{4}$", r"\1")
+)
+
+#: ``m`` or ``f``.
+GENDER = Rule(
+    given=_trimmed,
+    hashed=_HASHED,
+    normalised=lambda text: text.lower().re_replace("^(m)ale$|^(f)emale$", r"\1\2"),
+    fault=_unless(lambda text: text.re_search("^[mf]$"), "gender_format"),
+)
+
+
+def _google_address(address: ir.StringValue) -> ir.StringValue:
+    local = address.re_replace("@.*$", "").re_replace(r"\+.*$", "").replace(".", "")
+    domain = address.re_replace("^[^@]*", "")
+    return address.re_search("@(gmail|googlemail)[.]com$").ifelse(local + domain, address)
+
+
+def _number(digits: int, *, pattern: str) -> Rule:
+    """A whole number with leading zeros, of which `pattern` says which there are."""
+    return Rule(
+        given=_trimmed,
+        hashed=_HASHED,
+        normalised=lambda text: text.re_search(f"^[0-9]{{1,{digits}}}$").ifelse(text.lpad(digits, "0"), text),
+        fault=_unless(lambda text: text.re_search(pattern), "birth_format"),
+    )
+
+
+def phone_rule(country_code: str, *, plus: bool) -> Rule:
+    """A phone number with its country code: from a ``+`` or ``00`` on, or else `country_code` put before it.
+
+    :param country_code: Of numbers that say none. A ``0`` before a national number goes.
+    :param plus: Whether the number is written with a plus sign (E.164).
+    """
+
+    def normalised(text: ir.StringValue) -> ir.StringValue:
+        number = text.re_replace(_EXTENSION, "")
+        digits = number.re_replace("[^0-9]", "")
+        abroad = number.re_search(r"^[^0-9]*\+") | digits.startswith("00")
+        national = digits.re_replace("^0+", "")
+        has_code = national.re_search(f"^{country_code}[0-9]{{{_SHORTEST_NUMBER[country_code == '1']},}}$")
+        whole = (abroad | has_code).ifelse(national, ibis.literal(country_code) + national)
+        return (ibis.literal("+") + whole) if plus else whole
+
+    fault = _unless(lambda text: text.re_search(r"^\+?(1[2-9][0-9]{9}|[2-9][0-9]{7,14})$"), "phone_format")
+    return Rule(given=_trimmed, hashed=_HASHED, normalised=normalised, fault=fault)
+
+
 _RULES = {
     Form.EMAIL: EMAIL,
     Form.US_PHONE: US_PHONE,
     Form.INTERNATIONAL_PHONE: INTERNATIONAL_PHONE,
     Form.US_ZIP: US_ZIP,
     Form.FREE_TEXT: FREE_TEXT,
+    Form.GMAIL: GMAIL,
+    Form.LOWER_NAME: LOWER_NAME,
+    Form.LOWER_TEXT: LOWER_TEXT,
+    Form.LETTERS: LETTERS,
+    Form.TWO_LETTERS: TWO_LETTERS,
+    Form.ZIP_FIRST_FIVE: ZIP_FIRST_FIVE,
+    Form.LOWER_DEVICE: device_rule(Identifier.GAID, hashed_file=False),
+    Form.GENDER: GENDER,
+    Form.YEAR: _number(4, pattern="^(19|20)[0-9]{2}$"),
+    Form.MONTH: _number(2, pattern="^(0[1-9]|1[0-2])$"),
+    Form.DAY: _number(2, pattern="^(0[1-9]|[12][0-9]|3[01])$"),
 }
 
 
-def rule_of(identifier: Identifier, rules: FileRules) -> Rule:
+def rule_of(identifier: Identifier | Detail, rules: FileRules) -> Rule:
     """The rule for an identifier in a file, by the form its receiver wants."""
-    return _RULES[rules.forms.get(identifier, Form.FREE_TEXT)]
+    form = rules.forms.get(identifier, Form.FREE_TEXT)
+    if form in (Form.PHONE_DIGITS, Form.E164):
+        return phone_rule(rules.country_code, plus=form is Form.E164)
+    return _RULES[form]
 
 
 # No trait can be called like these columns: a trait's name has no space.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from liveramp_provider.core.destination import Identifier, IdentifierColumn, SegmentColumn, TraitColumn
+from liveramp_provider.core.destination import Detail, Form, Identifier, IdentifierColumn, SegmentColumn, TraitColumn
 from liveramp_provider.core.identifiers import (
     FREE_TEXT,
     HEX_DIGITS,
@@ -35,10 +35,22 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.destination import Column, PiiFile
 
-#: Why a given value cannot be used.
+#: Why a given value cannot be used at LiveRamp.
 VALUE_REASONS = ("email_format", "prehashed_without_column", "phone_format", "zip_format", "formula")
 
-#: Why a member has no row; the first that applies is counted.
+#: … and, beyond that, at receivers who want other forms.
+MORE_REASONS = {
+    Form.LOWER_NAME: "name_format",
+    Form.LETTERS: "name_format",
+    Form.TWO_LETTERS: "code_format",
+    Form.LOWER_DEVICE: "device_format",
+    Form.GENDER: "gender_format",
+    Form.YEAR: "birth_format",
+    Form.MONTH: "birth_format",
+    Form.DAY: "birth_format",
+}
+
+#: Why a member has no row at LiveRamp; the first that applies is counted.
 REASONS = ("key_formula", "no_identifier", *VALUE_REASONS, "address_incomplete")
 
 _CONTROL_CHARACTERS = "control characters"
@@ -52,13 +64,15 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, engine: Backend, scratch: Pat
     """
     table = staged(engine, _judged(file, profiles), scratch / f"rows-{file.slot}.parquet")
     kept = table.filter(table.reason.isnull())
-    counts = totals(engine, table, rows="members", **{reason: table.reason == reason for reason in REASONS})
+    values = _value_reasons(file)
+    reasons = ("key_formula", "no_identifier", *values, "address_incomplete")
+    counts = totals(engine, table, rows="members", **{reason: table.reason == reason for reason in reasons})
     faults = [kept[fault_of(trait)] for trait, _ in _identifiers(file)]
     blanked = totals(
         engine,
         kept,
         rows="rows",
-        **{reason: count_where(fault.identical_to(reason) for fault in faults) for reason in VALUE_REASONS},
+        **{reason: count_where(fault.identical_to(reason) for fault in faults) for reason in values},
         control_character=kept[_CONTROL_CHARACTERS],
         formulas=kept[_FORMULAS],
     )
@@ -75,11 +89,18 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, engine: Backend, scratch: Pat
     )
 
 
+def _value_reasons(file: PiiFile) -> tuple[str, ...]:
+    """The reasons that the forms of this file know."""
+    more = dict.fromkeys(MORE_REASONS[form] for form in file.rules.forms.values() if form in MORE_REASONS)
+    zeros = ["device_zero"] if "device_format" in more else []
+    return (*VALUE_REASONS, *more, *zeros)
+
+
 def _text(trait: str) -> str:
     return f"text of {trait}"
 
 
-def _identifiers(file: PiiFile) -> list[tuple[str, Identifier]]:
+def _identifiers(file: PiiFile) -> list[tuple[str, Identifier | Detail]]:
     """The traits whose values people are matched by, each once."""
     pairs = ((column.trait, column.identifier) for column in file.columns if isinstance(column, IdentifierColumn))
     return list(dict.fromkeys(pairs))
@@ -135,15 +156,15 @@ def _fault(file: PiiFile, trait: str, table: ir.Table) -> ir.StringValue:
 def _reason(file: PiiFile, table: ir.Table) -> ir.StringValue:
     """The first of :data:`REASONS` for a member that cannot be matched; null for one that can."""
     given = [table[given_of(trait)].notnull() for trait, _ in _identifiers(file)]
-    present: dict[Identifier, ir.BooleanValue] = dict.fromkeys(Identifier, ibis.literal(False))
+    present: dict[Identifier | Detail, ir.BooleanValue] = dict.fromkeys((*Identifier, *Detail), ibis.literal(False))
     for trait, identifier in _identifiers(file):
         present[identifier] |= table[given_of(trait)].notnull() & table[fault_of(trait)].isnull()
     matchable = reduce(or_, (reduce(and_, (present[one] for one in sorted(both))) for both in file.rules.matched_by))
     by_fault = [
         (reduce(or_, (table[fault_of(trait)].identical_to(reason) for trait, _ in _identifiers(file))), reason)
-        for reason in VALUE_REASONS
+        for reason in _value_reasons(file)
     ]
-    no_key = is_formula(table.member_id) if file.key_formula == "blank" else ibis.literal(False)
+    no_key = is_formula(table.member_id) if file.key_header and file.key_formula == "blank" else ibis.literal(False)
     return ibis.cases(
         (no_key, "key_formula"),
         (matchable, nothing()),

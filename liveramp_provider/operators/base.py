@@ -46,6 +46,8 @@ class PatientOperator(BaseOperator):
 
     ui_color = "#e8f0fb"
 
+    _at_work = False
+
     def __init__(
         self,
         *,
@@ -71,22 +73,33 @@ class PatientOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what :meth:`perform` does; an error leaves its text in XCom under :data:`ERROR_KEY`."""
-        with leaving_a_word(context):
+        with self.at_work(context):
             return self.perform(context)
 
+    @contextmanager
+    def at_work(self, context: Context) -> Iterator[None]:
+        """An error that is raised inside leaves its text in XCom under :data:`ERROR_KEY`."""
+        self._at_work = True
+        try:
+            yield
+        except Exception as error:
+            # Our own errors hold no personal data; what others say may quote a row.
+            word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
+            # The error itself decides on the retry, and must not be hidden by one of Airflow's.
+            with suppress(Exception):
+                context["ti"].xcom_push(key=ERROR_KEY, value=word)
+            raise
+        finally:
+            self._at_work = False
 
-@contextmanager
-def leaving_a_word(context: Context) -> Iterator[None]:
-    """An error that is raised inside leaves its text in XCom under :data:`ERROR_KEY`."""
-    try:
-        yield
-    except Exception as error:
-        # Our own errors hold no personal data; what others say may quote a row.
-        word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
-        # The error itself decides on the retry, and must not be hidden by one of Airflow's.
-        with suppress(Exception):
-            context["ti"].xcom_push(key=ERROR_KEY, value=word)
-        raise
+    def on_kill(self) -> None:
+        """Leave in good order, once: Airflow calls this on SIGTERM, and lets the work go on until it kills the process.
+
+        What was begun is tidied up on the way out, and the task is tried again.
+        """
+        if self._at_work:
+            self._at_work = False
+            raise SystemExit("Airflow was told to end this task")
 
 
 class LiveRampOperator(PatientOperator):

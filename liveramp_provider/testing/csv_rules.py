@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from liveramp_provider.testing.tally import Tally
 
@@ -16,16 +17,23 @@ _FIRST_DELIMITER = re.compile(r'"?[^",|\t;]*"?([,|\t;])')
 # Possessive quantifiers would say so, but Python 3.11.2 gets them wrong.
 _QUOTED_FIELD = r'"[^"]*(?:""[^"]*)*"'
 _ALL_QUOTED = {sign: re.compile(f"{_QUOTED_FIELD}(?:[{sign}]{_QUOTED_FIELD})*") for sign in ",|\t;"}
+_VALUES_QUOTED = {sign: re.compile(f"(?:{_QUOTED_FIELD})?(?:[{sign}](?:{_QUOTED_FIELD})?)*") for sign in ",|\t;"}
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+
+
+Quoted = Literal["all", "values", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A CSV file whose header is good. `lines` are its rows as text; nobody has looked at them yet."""
+    """A CSV file whose header is good. `lines` are its rows as text; nobody has looked at them yet.
+
+    Its fields are quoted all or none, or as Segment does: no label, and every value that there is.
+    """
 
     header: tuple[str, ...]
     delimiter: str
-    quoted: bool
+    quoted: Quoted
     lines: list[str]
 
     def rows(self, tally: Tally) -> Iterator[tuple[int, list[str]]]:
@@ -52,12 +60,14 @@ def read_table(content: bytes) -> tuple[Table | None, tuple[str, ...]]:
     lines = text.removesuffix("\n").split("\n")
     first = lines.pop(0)
     found = _FIRST_DELIMITER.match(first)
-    delimiter, quoted = found[1] if found else ",", first.startswith('"')
-    header = _split(first, delimiter, quoted=quoted)
+    delimiter = found[1] if found else ","
+    label: Quoted = "all" if first.startswith('"') else "none"
+    header = _split(first, delimiter, quoted=label)
     if header is None:
-        return None, (*problems, f"Header: {_quoting_fault(first, quoted=quoted)}.")
+        return None, (*problems, f"Header: {_quoting_fault(first, quoted=label)}.")
     if faults := _header_problems(header):
         return None, (*problems, *faults)
+    quoted: Quoted = "values" if label == "none" and lines and lines[0].startswith('"') else label
     return Table(header=tuple(header), delimiter=delimiter, quoted=quoted, lines=lines), problems
 
 
@@ -84,19 +94,21 @@ def _decoded(content: bytes) -> tuple[str | None, tuple[str, ...]]:
     return text, tuple(problems)
 
 
-def _split(line: str, delimiter: str, *, quoted: bool) -> list[str] | None:
+def _split(line: str, delimiter: str, *, quoted: Quoted) -> list[str] | None:
     """Return the cells of `line`, or None where its quoting is not that of the whole file."""
-    if not quoted:
+    if quoted == "none":
         return None if '"' in line else line.split(delimiter)
-    if not _ALL_QUOTED[delimiter].fullmatch(line):
+    if not line or not (_ALL_QUOTED if quoted == "all" else _VALUES_QUOTED)[delimiter].fullmatch(line):
         return None
     return next(csv.reader([line], delimiter=delimiter, strict=True))
 
 
-def _quoting_fault(line: str, *, quoted: bool) -> str:
+def _quoting_fault(line: str, *, quoted: Quoted) -> str:
     if line.count('"') % 2:
         return "an odd number of quotes, or a line break inside a value,"
-    return "fields without quotes in a quoted file, or a stray quote," if quoted else "quotes in an unquoted file"
+    if quoted == "none":
+        return "quotes in an unquoted file"
+    return "fields without quotes in a quoted file, or a stray quote,"
 
 
 def _header_problems(header: list[str]) -> tuple[str, ...]:

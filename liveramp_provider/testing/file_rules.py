@@ -1,6 +1,6 @@
 """LiveRamp's rules for the content of one file, applied to its plain bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from liveramp_provider.testing.columns import HASHED_DEVICE, Check, Role, check_for, role_of, text
@@ -29,20 +29,22 @@ class Reading:
     held: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
-def read_file(content: bytes, *, kind: Kind) -> Reading:
+def read_file(content: bytes, *, kind: Kind, mapping: Mapping[str, str] | None = None) -> Reading:
     """Return what the CSV in `content` says, and a sentence for every rule that it breaks.
 
     :param kind: The identifier kind of the audience that the file was routed to.
+    :param mapping: Labels that LiveRamp was told to read as others.
     """
     table, problems = read_table(content)
     if table is None:
         return Reading(problems=problems)
-    roles = {role_of(label) for label in table.header}
+    read_as = {label: (mapping or {}).get(label, label) for label in table.header}
+    roles = {role_of(label) for label in read_as.values()}
     if roles == {"segment"}:
         # Nothing proves that the first line is a header: its "labels" may be a member's name.
         no_identifier = "Header: no column that LiveRamp can match; is the header row missing?"
         return Reading(problems=(*problems, no_identifier), rows=len(table.lines))
-    rows = _Rows(table)
+    rows = _Rows(table, read_as)
     held = rows.read()
     return Reading(
         problems=(*problems, *_kind_problems(roles - {"segment"}, kind), *rows.problems(len(held))),
@@ -64,15 +66,16 @@ def _kind_problems(roles: set[Role], kind: Kind) -> Iterator[str]:
 class _Rows:
     """One pass over the rows of a table: checks every cell, collects what each key holds."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, read_as: Mapping[str, str]) -> None:
         self._table = table
+        self._read_as = read_as
         self._tally = Tally()
         # The first column is the audience key, whatever it is called.
-        self.segments = [label for label in table.header[1:] if role_of(label) == "segment"]
+        self.segments = [label for label in table.header[1:] if role_of(read_as[label]) == "segment"]
         self._good_values: dict[str, set[str]] = {label: set() for label in self.segments}
         self._pairs = 0
         self._device_forms: dict[str, set[str]] = {
-            label: set() for label in table.header if role_of(label) == "pseudonymous"
+            label: set() for label in table.header if role_of(read_as[label]) == "pseudonymous"
         }
 
     def read(self) -> dict[str, frozenset[str]]:
@@ -107,7 +110,7 @@ class _Rows:
     def _check(self, label: str) -> Check:
         if label in self._good_values:
             return self._segment_check(label)
-        return self._device_check(label) if label in self._device_forms else check_for(label)
+        return self._device_check(label) if label in self._device_forms else check_for(self._read_as[label])
 
     def _segment_check(self, label: str) -> Check:
         good = self._good_values[label]
@@ -127,7 +130,7 @@ class _Rows:
         return check
 
     def _device_check(self, label: str) -> Check:
-        forms, check = self._device_forms[label], check_for(label)
+        forms, check = self._device_forms[label], check_for(self._read_as[label])
 
         def noting(cell: str) -> str | None:
             fault = check(cell)
@@ -139,7 +142,7 @@ class _Rows:
 
     def _device_problems(self) -> Iterator[str]:
         columns = self._device_forms.items()
-        hashed = {label.upper().removesuffix("_SHA1") for label, forms in columns if "hashed" in forms}
+        hashed = {self._read_as[label].upper().removesuffix("_SHA1") for label, forms in columns if "hashed" in forms}
         if "IDFA" in hashed and hashed & {"AAID", "GAID"}:
             yield "Identifiers: hashed IDFA and hashed AAID share the file; LiveRamp wants one file for each."
         if "MOBILEID" in hashed:

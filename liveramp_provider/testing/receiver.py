@@ -139,7 +139,7 @@ class Receiver:
             content = open_envelope(self._archive.locate(number)[0], self._keys)
         except CannotOpenError as error:
             return Reading(problems=(str(error),))
-        return read_file(content, kind=audience.kind)
+        return read_file(content, kind=audience.kind, mapping=audience.mapping)
 
     def _judged(self, number: int, file: ReceivedFile, reading: Reading, audience: LiveRampAudience) -> ReceivedFile:
         if reading.problems:

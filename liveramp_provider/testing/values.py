@@ -1,7 +1,8 @@
 """What goes into the box and what comes out: audiences and received files."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -20,6 +21,8 @@ class LiveRampAudience:
     :param kind: ``known`` (PII) or ``pseudonymous`` (device ids). One audience never holds both.
     :param update_method: What an ingested file does to the members. ``incremental`` never removes anybody,
         ``segment_refresh`` replaces the segment fields that the file has, ``full_refresh`` replaces everything.
+    :param mapping: Labels that are read as others, such as ``email`` as ``EMAIL1_SHA256``: what somebody at LiveRamp
+        has set where a label does not say by itself what its column holds.
     :raises ValueError: The folder is not below ``/uploads``, or ``filename`` is no regular expression.
     """
 
@@ -28,6 +31,7 @@ class LiveRampAudience:
     filename: str
     kind: Kind
     update_method: UpdateMethod = "incremental"
+    mapping: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what could never receive a file."""

@@ -18,7 +18,7 @@ from liveramp_provider.core.channels import (
     SlackChannel,
     WebhookChannel,
 )
-from liveramp_provider.core.destination import Hash, Identifier, IdentifierColumn, SegmentColumn
+from liveramp_provider.core.destination import Hash, Identifier, IdentifierColumn, Layout, SegmentColumn
 from liveramp_provider.core.errors import AudienceFileError, Fault
 
 EXAMPLE = Path(__file__).parents[2] / "dags" / "audiences" / "high_value_customers.yaml"
@@ -231,6 +231,35 @@ def test_short_forms_give_the_usual_files(tmp_path: Path) -> None:
     assert pii.headers == ("CCID", "EMAIL1", "PHONE1", "VIP")
     assert device.headers == ("MOBILEID", "VIP")
     assert pii.columns[-1] == SegmentColumn(header="VIP", value="1")
+
+
+def test_a_file_like_segments(tmp_path: Path) -> None:
+    """It has Segment's key, the delimiter that was chosen and no quotes in the header; device ids are not in it."""
+    changes = (("region: us", "region: us\n    layout: segment\n    delimiter: pipe"), ("CCID:", "audience_key:"))
+    text = changed(*changes)
+    assert sentences(tmp_path, text) == [
+        "line 37: destinations[0].files.device: Segment has no file of device ids. Give it a destination of its own "
+        "without layout: segment."
+    ]
+    without_device = text[: text.index("      device:")]
+    (file,) = load_audience(write(tmp_path, without_device)).destinations[0].files
+    assert (file.headers, file.rules.layout) == (
+        ("audience_key", "EMAIL1", "VIP"),
+        Layout(delimiter="|", quoting="values"),
+    )
+
+
+def test_residency(tmp_path: Path) -> None:
+    """A destination in another region than the people's is a fault; without the key, any region will do."""
+    said = ("name: Very important", "name: Very important\nresidency: us")
+    assert load(tmp_path, said) == load(tmp_path)
+    for region in ("au", "eu", "uk", "fr"):
+        elsewhere = ("region: us", f"region: {region}")
+        assert load(tmp_path, elsewhere).destinations[0].region == region
+        (told,) = sentences(tmp_path, changed(said, elsewhere))
+        assert f"is {region}, and the data of this audience's people stays in us (residency)" in told
+    misspelt = ("name: Very important", "name: Very important\nresidency: e")
+    assert len(sentences(tmp_path, changed(misspelt, ("region: us", "region: eu")))) == 1
 
 
 def test_a_short_form_of_false_leaves_the_file_out(tmp_path: Path) -> None:

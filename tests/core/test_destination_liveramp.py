@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from liveramp_provider.core.destination import (
     Hash,
     Identifier,
     IdentifierColumn,
+    Layout,
     PiiFile,
     Region,
     TraitColumn,
@@ -18,6 +20,9 @@ from liveramp_provider.core.destination import (
 from liveramp_provider.core.destinations.liveramp import (
     MAX_SEGMENT_FIELDS,
     REGIONS,
+    Delimiter,
+    LayoutName,
+    file_rules,
     identifier_of_header,
     identifier_of_trait,
 )
@@ -42,10 +47,12 @@ class Told:
         (self.warnings if warning else self.faults).append(line)
 
 
-def pii(columns: dict[str, Any], *, region: Region = "us", traits: list[str] = TRAITS) -> tuple[PiiFile, Told]:
+def pii(
+    columns: dict[str, Any], *, region: Region = "us", traits: list[str] = TRAITS, layout: LayoutName = "liveramp"
+) -> tuple[PiiFile, Told]:
     told = Told()
     spec = PiiSpec.model_validate({"columns": columns})
-    return pii_file(spec, region=region, traits=traits, segment="VIP", report=told), told
+    return pii_file(spec, region=region, traits=traits, segment="VIP", report=told, layout=layout), told
 
 
 def device(
@@ -275,6 +282,59 @@ def test_a_hash_under_a_plain_header_warns() -> None:
     assert told.warnings == [
         "columns.EMAIL1: LiveRamp may read this header as a plain email; EMAIL1_SHA256 says what it is."
     ]
+
+
+# A file like Segment's.
+
+SEGMENT_KEY = {"audience_key": {"from": "member_id"}}
+
+
+def test_segments_columns() -> None:
+    """The key comes first, then all others by code points; a header need not say what is hashed under it."""
+    file, told = pii(
+        SEGMENT_KEY
+        | {
+            "zip": {"from": "zip"},
+            "phone_number": {"from": "phone", "hash": "sha1"},
+            "email": {"from": "email", "hash": "sha256"},
+            "TIER": {"from": "tier"},
+            "vip": {"segment": "1"},
+        },
+        layout="segment",
+    )
+    assert (told.faults, told.warnings) == ([], [])
+    assert file.headers == ("audience_key", "TIER", "email", "phone_number", "vip", "zip")
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        (KEY | EMAIL, "columns.CCID: in Segment's files the audience key has another header. Name it audience_key."),
+        (EMAIL, "columns.EMAIL1: the first column must be the audience key. Begin with audience_key: {from: member"),
+        ({}, ": a file like Segment's has no usual columns. Write the columns of your mapping."),
+        (
+            SEGMENT_KEY | EMAIL | {"first_name": {"from": "first_name", "hash": "sha256"}},
+            "columns.first_name: first_name is never hashed. LiveRamp matches it in plain only; leave hash out.",
+        ),
+        (
+            SEGMENT_KEY | EMAIL | {"tier": {"from": "tier", "hash": "sha256"}},
+            "columns.tier: a segment field is never hashed.",
+        ),
+    ],
+)
+def test_what_a_file_like_segments_may_not_hold(columns: dict[str, Any], fault: str) -> None:
+    """What LiveRamp does not know from Segment, and what Segment hashed although nobody matches it."""
+    _, told = pii(columns, layout="segment")
+    assert len(told.faults) == 1, told.faults
+    assert told.faults[0].startswith(fault)
+
+
+@pytest.mark.parametrize(("delimiter", "sign"), [("comma", ","), ("pipe", "|"), ("tab", "\t"), ("semicolon", ";")])
+def test_delimiters_and_quotes(delimiter: Delimiter, sign: Literal[",", "|", "\t", ";"]) -> None:
+    """Only the layout of a region's rules changes with them."""
+    for layout, quoting in (("liveramp", "all"), ("segment", "values")):
+        rules = file_rules("eu", delimiter=delimiter, layout=layout)
+        assert rules == replace(REGIONS["eu"].files, layout=Layout(delimiter=sign, quoting=quoting))
 
 
 # The short form.

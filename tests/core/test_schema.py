@@ -42,7 +42,7 @@ MEANING = {
     "opt-outs of unknown age", "the audience as its own opt-outs", "S3 without a connection", "no bucket",
     "a connection for this machine", "a day in an event log's path", "the audience as a trait",
     "no prefix in a bucket", "a bucket's name with capitals", "a prefix that climbs", "a KMS key for SFTP",
-    "one bucket twice",
+    "one bucket twice", "another region than the people's", "no residency", "a key that Segment has not",
     "an as-of table that is current", "a further value's name is taken", "a prediction from nothing known",
 }  # fmt: skip
 

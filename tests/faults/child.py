@@ -1,6 +1,6 @@
-"""A worker in a process of its own that dies where it is told to, by ``kill -9``.
+"""A worker in a process of its own that ends where it is told to, by ``kill -9`` or another signal.
 
-Where it may die is seen from outside the package: Python tells of every call and every return, and the worker kills
+Where it may end is seen from outside the package: Python tells of every call and every return, and the worker kills
 itself at one of them. Nothing in the package knows of it.
 """
 
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
@@ -86,15 +87,24 @@ def do(work: Work) -> None:
     root = logging.getLogger()
     root.handlers[:] = [logging.FileHandler(home / "worker.log")]
     root.setLevel(logging.DEBUG)
+    signal.signal(signal.SIGTERM, leave)
     steps: list[Step] = []
     with without_pauses(), work.inside():
-        sys.setprofile(_watcher(steps, work))
+        watcher = _watcher(steps, work)
+        # What talks to a server does so in a thread.
+        threading.setprofile(watcher)
+        sys.setprofile(watcher)
         try:
             said, text = tried(work.delivering, work.choices, holder=work.holder)
         finally:
             sys.setprofile(None)
     (home / "steps").write_text("".join(f"{step.count} {step.at}\n" for step in steps))
     (home / "said").write_text(f"{said.name}\n{text}")
+
+
+def leave(*_: object) -> None:
+    """What becomes of SIGTERM in a task of Airflow."""
+    raise SystemExit
 
 
 def load_everything() -> None:

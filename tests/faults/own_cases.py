@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from liveramp_provider.core.staging import Staging
+from liveramp_provider.core.transports.remembering import RememberingTransport
 from tests.faults.outcomes import DOUBT, ONCE, STOPPED, Outcome, Told
 from tests.faults.process_cases import WAYS
-from tests.faults.runner import Case, Scene, with_retries
+from tests.faults.runner import TRIES, Case, Scene, with_retries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +32,17 @@ def cases() -> Iterator[Case]:
             promise = ONCE if members >= _SMALLEST else STOPPED
             inject = partial(with_members, members=members)
             yield at(row=58, name=f"{members} members", promise=promise, inject=inject)
-    for way in ("S3", "S3 in parts"):
+    for way, receive in WAYS.items():
         drive = partial(after, ruin=lost)
-        yield Case(row=38, name="lost after a delivery", way=way, promise=DOUBT, receive=WAYS[way], drive=drive)
+        yield Case(
+            row=38,
+            name="lost after a delivery",
+            way=way,
+            promise=DOUBT,
+            receive=receive,
+            inject=remembering,
+            drive=drive,
+        )
 
 
 def garbage(ledger: Path) -> None:
@@ -50,6 +60,12 @@ def folder(ledger: Path) -> None:
 def lost(ledger: Path) -> None:
     """Lose it."""
     ledger.unlink()
+
+
+def remembering(scene: Scene) -> None:
+    """Every try remembers in staging that it began, as in Airflow."""
+    staging = Staging(scene.home / "staging")
+    scene.ways = [RememberingTransport(scene.receiver.transport, staging) for _ in range(1 + 2 * TRIES)]
 
 
 def before(scene: Scene, *, ruin: object) -> None:

@@ -6,7 +6,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from tests.faults import own_cases, process_cases, s3_cases, sftp_cases
+from tests.faults import own_cases, process_cases, s3_cases, sftp_cases, syscall_cases
 
 if TYPE_CHECKING:
     from tests.faults.runner import Case
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def every_case() -> list[Case]:
     """All of them, in the order of their rows."""
-    return sorted(chain(every_cheap_case(), process_cases.cases()), key=lambda case: case.row)
+    return sorted(chain(every_cheap_case(), process_cases.cases(), syscall_cases.cases()), key=lambda case: case.row)
 
 
 def cases_of(rows: frozenset[int]) -> list[Case]:
     """Those of some rows; children are started only where one of them needs any."""
-    cases = every_case() if rows & process_cases.ROWS else every_cheap_case()
-    return [case for case in cases if case.row in rows]
+    costly = [module.cases() for module in (process_cases, syscall_cases) if rows & module.ROWS]
+    return [case for case in chain(every_cheap_case(), *costly) if case.row in rows]
 
 
 def every_cheap_case() -> list[Case]:

@@ -1,4 +1,4 @@
-"""Rows 29, 30, 32 and 33: workers that die, come back too late, or are too many."""
+"""Rows 29 to 33: workers that die, are told to go, come back too late, or are too many."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liveramp_provider.core.errors import LedgerError
+from liveramp_provider.core.ledger import State, recorded
 from liveramp_provider.testing.sftp import Pickup
 from tests.faults import s3_cases, sftp_cases
 from tests.faults.child import CONTEXT, Step, Work, do
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from multiprocessing.context import ForkServerProcess
 
+    from liveramp_provider.core.ledger import Delivery
+
     Receive = Callable[[Path], AbstractContextManager[Receiver]]
 
-ROWS = frozenset((27, 29, 30, 32, 33))
+ROWS = frozenset((27, 29, 30, 31, 32, 33))
 HOLDER = "dag/run 1/deliver"
 WAYS: dict[str, Receive] = {
     **{f"SFTP {kind.name}": partial(sftp_cases.receive, pickup=kind) for kind in Pickup},
@@ -58,9 +63,9 @@ def started(scene: Scene, ends_at: Step | None, by: signal.Signals = signal.SIGK
     return child
 
 
-def try_in_a_child(scene: Scene, dies_at: Step | None = None) -> Told | None:
-    """One try; ``None`` when it was killed on its way."""
-    child = started(scene, dies_at)
+def try_in_a_child(scene: Scene, ends_at: Step | None = None, by: signal.Signals = signal.SIGKILL) -> Told | None:
+    """One try; ``None`` when it was ended on its way."""
+    child = started(scene, ends_at, by)
     child.join()
     scene.collect()
     return what_it_said(scene)
@@ -106,6 +111,33 @@ def killed(scene: Scene, *, steps: tuple[Step, ...]) -> Told:
     for step in steps:
         try_in_a_child(scene, step)
     return with_retries(scene)
+
+
+def told_to_go(scene: Scene, *, step: Step, untidy: list[str]) -> Told:
+    """The first try is told to go at that step; then it goes on as ever.
+
+    :param untidy: Here comes what it left behind.
+    """
+    try_in_a_child(scene, step, signal.SIGTERM)
+    for known in begun(scene):
+        on_s3 = known.folder.startswith("s3://")
+        # Parts at S3 are kept for the next try.
+        if known.state is State.UPLOADING and not on_s3 and scene.receiver.leftovers():
+            untidy.append("the upload stays")
+        if (
+            known.state is not State.COMMITTED
+            and step.at.startswith("transports/")
+            and known.lease_until > datetime.now(UTC)
+        ):
+            untidy.append("the lease is not released")
+    return with_retries(scene)
+
+
+def begun(scene: Scene) -> list[Delivery]:
+    """What the ledger knows; none where it was not made yet."""
+    with suppress(LedgerError):
+        return recorded(scene.delivering.ledger_file)
+    return []
 
 
 def asleep(scene: Scene, *, step: Step) -> Told:
@@ -154,6 +186,14 @@ def cases(ways: dict[str, Receive] = WAYS, *, every: int = 1) -> Iterator[Case]:
             # In parts, the killed tries are those of row 27.
             row = 27 if way == "S3 in parts" else 29
             yield at(row=row, name=f"kill -9 when {step}", drive=partial(killed, steps=(step,)))
+        for step in steps[:: 6 * every]:
+            untidy: list[str] = []
+            yield at(
+                row=31,
+                name=f"SIGTERM when {step}",
+                drive=partial(told_to_go, step=step, untidy=untidy),
+                complain=lambda _, untidy=untidy: "; ".join(untidy),
+            )
         # A matrix costs minutes; other kinds of servers differ in what they take, not in what they answer.
         for first in deciding(steps)[::every] if way in _TWICE else ():
             for second in deciding(steps_of(way, first))[::every]:

@@ -110,10 +110,9 @@ ROWS = (
     ),
     Row(
         number=18,
-        fault="one request at a time, packets of 4 KiB, a small window",
-        promise="exactly once",
+        fault="one request at a time, packets of 4 KiB, a small window; answers out of order, with and without a cut",
+        promise="exactly once; D, E, cut: or in doubt",
         tests=(f"{_FAULTS}test_narrow_servers",),
-        why="answers out of order: not tried",
     ),
     Row(
         number=19,
@@ -163,9 +162,14 @@ ROWS = (
     Row(
         number=31,
         fault="SIGTERM, Airflow's timeout, eviction",
-        promise="stopped; the upload is removed and the lease released",
-        tests=(f"{_SFTP}test_failure_frees_the_claim",),
-        why="Airflow's own timeout: not tried",
+        promise="the upload is removed where the server answers, the lease released; the retry: exactly once; D, E: or "
+        "in doubt",
+        tests=(
+            f"{_SFTP}test_failure_frees_the_claim",
+            "integration/test_sftp_ended.py::test_ended",
+            "airflow/test_ended_runs.py::test_execution_timeout",
+            "airflow/test_ended_runs.py::test_sigterm",
+        ),
     ),
     Row(
         number=32,
@@ -214,9 +218,13 @@ ROWS = (
     ),
     Row(
         number=38,
-        fault="the ledger is lost after a delivery",
-        promise="S3: in doubt; SFTP: not promised where the receiver took the file",
-        tests=(f"{_S3}test_a_lost_ledger",),
+        fault="the ledger is lost after a delivery, or restored from an older backup",
+        promise="in doubt, as long as what was staged for the day is kept",
+        tests=(
+            f"{_S3}test_a_lost_ledger",
+            "core/test_remembering.py::test_a_ledger_of_yesterday",
+            "airflow/test_doubtful_runs.py::test_a_lost_ledger",
+        ),
     ),
     Row(
         number=39,
@@ -232,19 +240,20 @@ ROWS = (
     ),
     Row(
         number=41,
-        fault="EIO, EINTR, a short write at any system call",
+        fault="EIO or EINTR by a system call",
         promise="exactly once, or stopped",
-        why="not tried: no plain tool injects them; what they lead to is tried by rows 2 to 9 and 39",
+        why="injected by strace; short writes: as the system makes them, rows 18 and 39",
     ),
     Row(
         number=42,
-        fault="days of 23 and 25 hours, midnight, other zones",
-        promise="the file's day is the run's",
+        fault="days of 23 and 25 hours, midnight, other zones; clocks a day ahead, a day behind, or jumping",
+        promise="the file's day is the run's; one file a day, and nobody waits for a lease of tomorrow",
         tests=(
             "airflow/test_dag.py::test_schedule_is_partitioned_by_snapshot_day",
             "core/test_naming.py::test_two_days_never_share_a_name",
+            "integration/test_clocks.py::test_wrong_clocks",
+            "core/test_ledger.py::test_a_lease_by_a_wrong_clock",
         ),
-        why="other clocks: not tried",
     ),
     Row(
         number=43,
@@ -302,7 +311,7 @@ ROWS = (
         fault="files of any size to encrypt",
         promise="decrypts to the same bytes",
         tests=(f"{_PGP}test_any_size",),
-        why="gigabytes: not tried",
+        why="2 GiB in the memory of 64 MiB: `make slow`",
     ),
     Row(
         number=49,
@@ -395,8 +404,11 @@ ROWS = (
     Row(
         number=61,
         fault="another region",
-        promise="cannot be said: a destination names one region, by whose rules its files are made",
-        tests=("core/test_destination_liveramp.py::test_limits_of_each_region",),
+        promise="refused before a row is read, where the audience file says `residency`",
+        tests=(
+            "core/test_audience_file.py::test_residency",
+            "core/test_destination_liveramp.py::test_limits_of_each_region",
+        ),
     ),
     Row(
         number=62,

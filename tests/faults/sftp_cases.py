@@ -266,7 +266,7 @@ def looking(pickup: Pickup) -> Iterator[Case]:
 
 
 def lines(pickup: Pickup) -> Iterator[Case]:
-    """Rows 17 and 18: lines on which nothing goes wrong, and little goes at a time."""
+    """Rows 17 and 18: lines on which nothing goes wrong, and little goes at a time, or answers come in any order."""
     kinds: dict[str, tuple[int, dict[str, int]]] = {
         "new keys every 16 KiB": (17, {"rekey_bytes": 16 * 1024}),
         "packets of 4 KiB": (18, {"max_pktsize": 4 * 1024}),
@@ -276,6 +276,19 @@ def lines(pickup: Pickup) -> Iterator[Case]:
     for name, (row, options) in kinds.items():
         usual = case(pickup, row, name, promise)
         yield replace(usual, receive=partial(receive, pickup=pickup, **options))
+    yield faulty(pickup, 18, Fault.BACKWARD, promise=promise)
+    for at in (len(CONTENT) // 2, len(CONTENT)):
+        yield and_as_well(faulty(pickup, 18, Fault.DROP_AT, at=at, promise=promise), Fault.BACKWARD)
+
+
+def and_as_well(case: Case, fault: Fault) -> Case:
+    """The same case at a server that is like that."""
+
+    def inject(scene: Scene) -> None:
+        case.inject(scene)
+        server_of(scene).sftp.misbehave(fault)
+
+    return replace(case, name=f"{case.name}, {fault.name}", inject=inject)
 
 
 def looked(scene: Scene) -> str:

@@ -249,6 +249,27 @@ def test_short(sftp: FaultySftp) -> None:
     assert talk(sftp, write_and_ask) == 199_999
 
 
+@every(Pickup.A)
+def test_backward_answers(sftp: FaultySftp) -> None:
+    """What is written at the same time is answered from the last to the first, and all of it is kept."""
+
+    async def write_at_once(client: asyncssh.SFTPClient) -> list[int]:
+        answered: list[int] = []
+        async with client.open(TEMPORARY, "wb") as file:
+
+            async def write_one(number: int) -> None:
+                await file.write(CONTENT[number * 20_000 : (number + 1) * 20_000], number * 20_000)
+                answered.append(number)
+
+            await asyncio.gather(*map(write_one, range(10)))
+        return answered
+
+    assert talk(sftp, write_at_once) == list(range(10))
+    sftp.misbehave(Fault.BACKWARD)
+    assert talk(sftp, write_at_once) == list(range(9, -1, -1))
+    assert (sftp.drop / ".x.tmp").read_bytes() == CONTENT
+
+
 @every(Pickup.D)
 def test_failing_close(sftp: FaultySftp) -> None:
     """A close that fails loses bytes, says so, and is no reason to take the file."""
@@ -355,6 +376,19 @@ def test_denials(fault: Fault, work: Work, sftp: FaultySftp) -> None:
         with pytest.raises(asyncssh.SFTPPermissionDenied):
             talk(sftp, work)
     assert sftp.taken == ()
+
+
+def test_lost_behind_a_gateway(sftp: FaultySftp) -> None:
+    """The server says that a connection is lost, and the client's own one lives on."""
+
+    async def twice(client: asyncssh.SFTPClient) -> None:
+        with pytest.raises(asyncssh.SFTPConnectionLost):
+            await client.open(TEMPORARY, "wb")
+        await client.stat(FaultySftp.folder)
+
+    sftp.misbehave(Fault.LOSE_OPEN)
+    talk(sftp, twice)
+    assert list(sftp.drop.iterdir()) == []
 
 
 def test_open_files_cannot_be_looked_at(sftp: FaultySftp) -> None:

@@ -1,5 +1,6 @@
 """One bad file for every rule of LiveRamp, delivered to a running box; and good files that come close to a limit."""
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -119,6 +120,8 @@ def test_longest_file_name_is_good() -> None:
         (csv_of(people()) + b"\n", "first on line 32"),
         (csv_of(people(), quoted=False) + b'M9,"a@example.com",1\n', "quotes in an unquoted file in 1 line"),
         (csv_of(people()) + b'"M9",a@example.com,"1"\n', "fields without quotes in a quoted file"),
+        (csv_of(people()).replace(b'"', b"", 6) + b'"M9",a@example.com,"1"\n', "fields without quotes in a quoted"),
+        (csv_of(people()).replace(b'"', b"", 6) + b"\n", "fields without quotes in a quoted file"),
         (csv_of(people()) + b'"M9","a"@"b","1"\n', "or a stray quote"),
         (csv_of(people()) + b'"M9","a@example.com","1\n', "odd number of quotes"),
         (csv_of([*people(), ["M9", "a@example.com", "two\nlines"]]), "line break inside a value, in 2 lines"),
@@ -140,6 +143,22 @@ def test_good_csv_in_every_dialect(deliver: Deliver, delimiter: str, quoted: boo
     """Comma, pipe, tab and semicolon are good, with every field in quotes or none."""
     file = deliver(csv_of(people(), quoted=quoted).replace(b",", delimiter.encode()))
     assert (file.status, file.problems, file.rows, file.header) == ("ingested", (), 30, tuple(PII_HEADER))
+
+
+def test_a_bare_header_over_quoted_values(deliver: Deliver) -> None:
+    """Segment's files have one, nothing where a value is missing, and LiveRamp has taken them for years."""
+    rows = csv_of([*people(), ["M9", "", "1"]]).replace(b'""', b"").replace(b'"', b"", 6)
+    file = deliver(rows)
+    assert (file.status, file.problems, file.rows, file.header) == ("ingested", (), 31, tuple(PII_HEADER))
+
+
+def test_a_label_is_read_as_liveramp_was_told() -> None:
+    """A column of digests under a plain label is good once somebody has mapped it, and then nothing else is."""
+    digests = csv_of([[key, hashlib.sha256(email.encode()).hexdigest(), one] for key, email, one in people()])
+    assert "EMAIL1: not an address" in " ".join(read_file(digests, kind="known").problems)
+    mapping = {"EMAIL1": "EMAIL1_SHA256"}
+    assert read_file(digests, kind="known", mapping=mapping).problems == ()
+    assert read_file(csv_of(people()), kind="known", mapping=mapping).problems != ()
 
 
 def test_doubled_quotes_and_delimiters_inside_values_are_good(deliver: Deliver) -> None:

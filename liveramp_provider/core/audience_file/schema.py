@@ -18,6 +18,7 @@ from liveramp_provider.core.audience_file.schema_sources import (
     SuppressionSpec,
     TraitsSpec,
 )
+from liveramp_provider.core.destination import Region
 from liveramp_provider.core.destinations.kinds import DestinationSpec
 from liveramp_provider.core.schema.base import Spec
 from liveramp_provider.core.schema.choices import Choice, Kind
@@ -94,6 +95,11 @@ class AudienceSpec(Spec):
     name: OneLine = Field(
         description="External name; LiveRamp's segments become <name>-D and <name>-PII.",
         examples=["High-value customers"],
+    )
+    residency: Region | None = Field(
+        default=None,
+        description="Region that the data of its people belongs to; no destination may be in another.",
+        examples=["us"],
     )
     schedule: ScheduleSpec = Field(
         description="When it is delivered.", examples=[{"cron": "0 0 * * *", "timezone": "America/New_York"}]

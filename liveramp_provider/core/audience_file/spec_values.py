@@ -53,6 +53,7 @@ class _Values:
         names = tuple(name for step in traits for name in step.names)
         destinations = tuple(self._destination(index, names) for index in range(len(spec.destinations)))
         self._check_destinations(destinations)
+        self._check_residency()
         return Audience(
             id=spec.audience,
             name=spec.name,
@@ -131,6 +132,27 @@ class _Values:
                     "Choose another path, org or filename.",
                 )
             targets.setdefault(target, f"{dotted(('destinations', index))}")
+
+    def _check_residency(self) -> None:
+        residency = self._spec.residency
+        if residency is None and "residency" in self._spec.model_fields_set:
+            hint = "Name the region, or leave the key out; then nothing is held against it."
+            self._findings.fault(("residency",), "has no value", hint)
+        if residency is None or ("residency",) in self._findings.unread:
+            return
+        for index, spec in enumerate(self._spec.destinations):
+            where: Location = ("destinations", index)
+            region = getattr(spec, "region", None)
+            if region is None:
+                self._findings.warn(
+                    where, f"a destination of kind {spec.kind} names no region to hold residency against"
+                )
+            elif region != residency:
+                self._findings.fault(
+                    (*where, "region"),
+                    f"is {region}, and the data of this audience's people stays in {residency} (residency)",
+                    f"Deliver to an account in {residency}.",
+                )
 
 
 def _channel(spec: ChannelSpec) -> Channel | None:

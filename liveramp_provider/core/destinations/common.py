@@ -176,6 +176,7 @@ def _encryption(spec: EncryptionSpec, reading: Reading) -> Encryption:
 def check_filename(template: str, reading: Reading, *, org: str, longest_kind: str, extension: str = "csv") -> None:
     """Report what would make file names of `template` collide, or no names of files.
 
+    :param org: Empty for receivers that know no organisations.
     :param longest_kind: The longest of the file slots that ``{kind}`` stands for.
     """
     report = reading.at("filename")
@@ -184,14 +185,15 @@ def check_filename(template: str, reading: Reading, *, org: str, longest_kind: s
     except ValueError as error:
         report((), f"its braces cannot be read: {error}")
         return
-    for name in sorted(names - set(PLACEHOLDERS)):
-        listed = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+    known = [name for name in PLACEHOLDERS if org or name != "org"]
+    for name in sorted(names - set(known)):
+        listed = ", ".join(f"{{{one}}}" for one in known)
         report((), f"unknown placeholder {{{name}}}", f"Known: {listed}.")
     if not {"date", "upload_date"} & names:
         report((), "has no date, so tomorrow's file would overwrite today's", "Add {date}.")
     if "kind" not in names:
         report((), "has no {kind}, so two files would share one name", "Add {kind}.")
-    if names - set(PLACEHOLDERS):
+    if names - set(known):
         return
     example = template.format(
         org=org, audience=reading.audience, kind=longest_kind, date="2026-01-01", upload_date="2026-01-02"

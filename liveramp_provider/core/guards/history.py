@@ -116,8 +116,8 @@ def header_objection(due: Due, past: Past, destination: Destination) -> Objectio
         return None
     words = (
         f"its header is not that of {past.last.name}, which was delivered last: {destination.receiver} would pause it, "
-        "and every later file behind it, until a person there maps it. Put the columns back as they were, or agree on "
-        f"the new ones with {destination.receiver} first"
+        "and every later file behind it, until a person there maps it. Put columns and delimiter back as they were, or "
+        f"agree on the new ones with {destination.receiver} first"
     )
     return Objection(guard=Guard.HEADER, error=SchemaDriftError, words=words)
 
@@ -241,7 +241,7 @@ def _due(
         slot=file.slot,
         day=day,
         name=delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision),
-        header_sha256=header_digest(file.headers),
+        header_sha256=header_digest(file.headers, delimiter=file.rules.layout.delimiter),
         members=None,
     )
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 #: How long a holder that says nothing is believed to be at work. A slow server may take a minute for each of the few
 #: operations between two signs of life.
 LEASE_S = 300
+#: A lease that ends later than this was given by a wrong clock and counts for nothing: clocks may differ by one lease.
+#: Who is taken over by mistake does no harm, the ledger stops it.
+_LONGEST = timedelta(seconds=2 * LEASE_S)
 
 _NO_LEDGER = "Nothing is sent without it."
 _NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,11 +120,11 @@ class Ledger:
 
     def beside(self, held: Delivery) -> Delivery | None:
         """A delivery of the same file for another day that a worker is at right now."""
-        same = ("destination", "audience", "slot")
+        same, now = ("destination", "audience", "slot"), datetime.now(UTC)
         statement = sa.select(deliveries).where(
             *(deliveries.c[name] == getattr(held, name) for name in same),
             deliveries.c.day != held.day,
-            deliveries.c.lease_until > datetime.now(UTC),
+            deliveries.c.lease_until.between(now, now + _LONGEST),
             deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
         )
         with self.transaction() as connection:
@@ -180,7 +183,7 @@ class Ledger:
             return Claim(self, found)
         if found.state is State.IN_DOUBT:
             raise in_doubt(found, "an earlier run could not find out")
-        if found.lease_until > now and found.holder != holder:
+        if now < found.lease_until < now + _LONGEST and found.holder != holder:
             raise DeliveryBusyError(f"{found.name} is being delivered by {found.holder}. A task tries it again.")
         # What is at the receiver under a temporary name already stays what it is; before that, the newest file counts.
         facts = _facts(file, folder) if found.may_change else {}
@@ -365,7 +368,7 @@ def _facts(file: SealedFile, folder: str) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
         "sha256": file.sha256,
         "csv_sha256": file.csv_sha256,
-        "header_sha256": header_digest(file.header),
+        "header_sha256": header_digest(file.header, delimiter=file.delimiter),
         "recipient": file.recipient,
         "suppression_sha256": file.suppression.sha256 if file.suppression else "",
     }

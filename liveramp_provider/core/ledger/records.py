@@ -49,7 +49,7 @@ class State(StrEnum):
 
 
 _FOLLOWING = {
-    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT, State.WRITING},
+    State.SEALED: {State.SEALED, State.UPLOADING, State.INTENT, State.WRITING, State.IN_DOUBT},
     State.UPLOADING: {State.UPLOADING, State.VERIFIED, State.INTENT, State.WRITING},
     State.VERIFIED: {State.VERIFIED, State.INTENT, State.SEALED},
     State.INTENT: {State.INTENT, State.VERIFIED, State.SEALED, State.COMMITTED, State.IN_DOUBT},
@@ -210,9 +210,10 @@ class Delivery:
         return cls(**{**row, "state": State(row["state"])})
 
 
-def header_digest(header: tuple[str, ...]) -> str:
-    """What the ledger keeps of a header row, to know it again."""
-    return hashlib.sha256("\n".join(header).encode()).hexdigest()
+def header_digest(header: tuple[str, ...], *, delimiter: str = ",") -> str:
+    """What the ledger keeps of a header row, to know it again: its labels, and what parts them unless it is a comma."""
+    parts = header if delimiter == "," else (*header, delimiter)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def delivery_id_of(file: SealedFile) -> str:

@@ -241,4 +241,5 @@ def _sealed_file(
         blanked=rows.blanked,
         suppression=suppressed.record if suppressed else None,
         revision=revision,
+        delimiter=file.rules.layout.delimiter,
     )

@@ -60,8 +60,9 @@ def deliver(
     started = monotonic()
     found = ledger.find(delivery_id_of(file))
     if found is not None and found.state is State.COMMITTED:
-        log.info(f"deliver: {found.name} was delivered at {found.committed_at:%F %H:%M} UTC; nothing is sent")
-        return _receipt(found, sent_now=False)
+        receipt = _receipt(found, sent_now=False)
+        log.info(f"deliver: {receipt.name} was delivered at {receipt.committed_at:%F %H:%M} UTC; nothing is sent")
+        return receipt
     _check_size(file, destination, ledger)
     # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
     due = _due(file, found)
@@ -84,7 +85,7 @@ def deliver(
 def _due(file: SealedFile, found: Delivery | None) -> Due:
     """What is judged: the file, or what of it may be at the receiver already."""
     if found is None or found.may_change:
-        return Due.of(file, header_sha256=header_digest(file.header))
+        return Due.of(file, header_sha256=header_digest(file.header, delimiter=file.delimiter))
     return Due.of(found, header_sha256=found.header_sha256)
 
 

@@ -185,6 +185,7 @@ Shrink = Annotated[
     _like(r"^([1-9]?[0-9]%|off)$", "a share from 0% to 99%, such as 50%, or off"),
     BeforeValidator(_text),
 ]
+CountryCode = Annotated[str, _like(r"^[1-9][0-9]{0,2}$", 'a country code of 1 to 3 digits, such as "1" or "44"')]
 EmailAddress = Annotated[str, _like(r"^[^\s@{}<>,;]{1,64}@[^\s@{}<>,;]{1,255}$", "an e-mail address")]
 Cron = Annotated[
     str,

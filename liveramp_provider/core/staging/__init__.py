@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from liveramp_provider.core.artifacts import Membership, Profiles, Refresh, SealedFile
+from liveramp_provider.core.artifacts import Begun, Membership, Profiles, Refresh, SealedFile
 from liveramp_provider.core.errors import SealBrokenError, StagingConfigError
 from liveramp_provider.core.staging.folder import FolderStore, sync
 from liveramp_provider.core.staging.scratch import scratch_folder, sweep
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Place", "Staging", "Store", "StoredStage", "digest_of", "load"]
 
-Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile)
+Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile, Begun)
 
 #: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules, or whose
 #: manifest has another form (2: manifests say what they were made from; 3: and what was read of which source; 4: no
@@ -58,6 +58,10 @@ class Staging:
         canonical = TypeAdapter(Any).dump_json({"rules": RULES_VERSION, "inputs": inputs})
         digest = hashlib.sha256(json.dumps(json.loads(canonical), sort_keys=True).encode()).hexdigest()
         return Place(self.store, f"{audience_id}/{day.isoformat()}/{stage}-{digest[:16]}", refresh)
+
+    def begun(self, *, audience_id: str, day: date, delivery_id: str) -> Place:
+        """Where it is remembered that this delivery was begun."""
+        return Place(self.store, f"{audience_id}/{day.isoformat()}/begun-{delivery_id[:16]}")
 
     def find(self, kind: type[Artifact], sha256: str, *, audience_id: str, day: date, stage: str) -> Artifact | None:
         """What `stage` of that day sealed with this digest; ``None`` when it is not staged any more.
@@ -160,8 +164,8 @@ class Place:
         return {key: TypeAdapter(kind).validate_json(manifest) for key, manifest in manifests.items() if manifest}
 
 
-def _freshness(artifact: Membership | Profiles | SealedFile) -> datetime:
-    refresh = None if isinstance(artifact, SealedFile) else artifact.refresh
+def _freshness(artifact: Membership | Profiles | SealedFile | Begun) -> datetime:
+    refresh = artifact.refresh if isinstance(artifact, Membership | Profiles) else None
     return refresh.at if refresh else datetime.min.replace(tzinfo=UTC)
 
 

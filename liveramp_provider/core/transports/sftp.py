@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import asyncssh
 from liveramp_provider.core.errors import RemoteFolderError
 from liveramp_provider.core.ledger import State
 from liveramp_provider.core.transports import freed_on_failure
+from liveramp_provider.core.transports.apart import run_apart
 from liveramp_provider.core.transports.sftp_direct import send_directly
 from liveramp_provider.core.transports.sftp_probe import Abilities, abilities
 from liveramp_provider.core.transports.sftp_rename import send_by_rename
@@ -40,7 +40,7 @@ class SftpTransport:
 
     def check(self, folder: str) -> None:
         """See :class:`liveramp_provider.core.transports.Transport`."""
-        asyncio.run(self._check(folder))
+        run_apart(self._check(folder))
 
     def probe(self, folder: str) -> Abilities:
         """Try what the server lets us do in `folder`, and leave nothing behind if it lets us remove it.
@@ -48,12 +48,12 @@ class SftpTransport:
         :raises ConfigError: As in :meth:`check`; or nothing can be written there.
         :raises TransportError: The server does not answer.
         """
-        return asyncio.run(self._probe(folder))
+        return run_apart(self._probe(folder))
 
     def send(self, file: Path, claim: Claim) -> None:
         """See :class:`liveramp_provider.core.transports.Transport`."""
         with freed_on_failure(claim):
-            asyncio.run(self._send(file, claim))
+            run_apart(self._send(file, claim))
 
     async def _check(self, folder: str) -> None:
         async with session(self.endpoint, folder, self.deadlines) as at_server:

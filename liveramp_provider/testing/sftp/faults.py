@@ -26,6 +26,7 @@ class Fault(StrEnum):
     RENAME_FAILS = "says failure to every kind of rename"
     DROP_BEFORE_RENAME = "hangs up instead of a rename"
     DROP_AFTER_RENAME = "renames, and hangs up without a word"
+    LOSE_OPEN = "does not open, and says that a connection is lost, as a gateway does that lost its own"
     STALL_OPEN = "does not open, and says nothing, while the connection stays alive"
     STALL_WRITE = "says nothing any more when byte `at` of a file has arrived"
     STALL_FSTAT = "says nothing when it is asked for the size of an open file"
@@ -33,6 +34,7 @@ class Fault(StrEnum):
     STALL_RENAME = "does not rename, and says nothing"
     STALL_AFTER_RENAME = "renames, and says nothing"
     SLOW = "takes `at` bytes a second"
+    BACKWARD = "answers what comes at the same time from the last to the first, once a file is written"
     STAT_DENIED = "permission denied, for every look at a path"
     FSTAT_DENIED = "permission denied, for every look at an open file"
     NO_SIZE = "tells no sizes"
@@ -47,6 +49,7 @@ class Fault(StrEnum):
 
 
 _NATURE = {
+    Fault.BACKWARD,
     Fault.STAT_DENIED,
     Fault.FSTAT_DENIED,
     Fault.NO_SIZE,
@@ -68,6 +71,7 @@ MET_BY: dict[Fault, tuple[Call, ...]] = {
     Fault.RENAME_FAILS: _BOTH,
     Fault.DROP_BEFORE_RENAME: _BOTH,
     Fault.DROP_AFTER_RENAME: _BOTH,
+    Fault.LOSE_OPEN: ("open",),
     Fault.STALL_OPEN: ("open",),
     Fault.STALL_WRITE: ("write",),
     Fault.STALL_FSTAT: ("fstat",),
@@ -75,6 +79,7 @@ MET_BY: dict[Fault, tuple[Call, ...]] = {
     Fault.STALL_RENAME: _BOTH,
     Fault.STALL_AFTER_RENAME: _BOTH,
     Fault.SLOW: ("write",),
+    Fault.BACKWARD: ("write",),
     Fault.STAT_DENIED: ("stat", "lstat", "scandir"),
     Fault.FSTAT_DENIED: ("fstat",),
     Fault.NO_SIZE: ("fstat", "stat", "lstat"),

@@ -10,6 +10,7 @@ from typing import IO, NoReturn, cast
 import asyncssh
 
 from liveramp_provider.testing.server import DropFolder, is_final
+from liveramp_provider.testing.sftp.answers import BackwardAnswers
 from liveramp_provider.testing.sftp.faults import Call, Fault, Faults, OneSession
 from liveramp_provider.testing.sftp.pickup import Pickup, Receiver
 
@@ -47,11 +48,15 @@ class FaultyFolder(DropFolder):
         self._arrived: Counter[int] = Counter()
         self._writes: Counter[int] = Counter()
         self._hung_up = False
+        self._channel = chan
+        self._answers: BackwardAnswers | None = None
         sessions.add(self)
 
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         """Open a file."""
         faults = self._called("open", path)
+        if Fault.LOSE_OPEN in faults:
+            raise asyncssh.SFTPConnectionLost("the storage is away")
         if Fault.STALL_OPEN in faults:
             await self._stall()
         file = super().open(path, pflags, attrs)
@@ -61,6 +66,8 @@ class FaultyFolder(DropFolder):
     async def write(self, file_obj: object, offset: int, data: bytes) -> int:
         """Write, all of it or what a fault lets through."""
         faults = self._called("write")
+        if Fault.BACKWARD in faults:
+            self._answers = self._answers or BackwardAnswers(self._channel)
         key = id(file_obj)
         before, self._arrived[key] = self._arrived[key], self._arrived[key] + len(data)
         self._writes[key] += 1

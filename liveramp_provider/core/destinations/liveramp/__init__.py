@@ -7,15 +7,19 @@ Sources of the facts: LiveRamp's pages "Formatting File Data", "Formatting Ident
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-from liveramp_provider.core.destination import Destination, FileRules, Form, Hash, Identifier, Limits
+from liveramp_provider.core.destination import Destination, FileRules, Form, Hash, Identifier, Layout, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from liveramp_provider.core.destination import Region
+    from liveramp_provider.core.destination import Detail, Region
+
+Delimiter = Literal["comma", "pipe", "tab", "semicolon"]
+#: Whose files they look like: those that LiveRamp recommends, or those of Segment's destination "LiveRamp Audiences".
+LayoutName = Literal["liveramp", "segment"]
 
 MAX_BYTES = 50 * 10**9
 MAX_SEGMENT_FIELDS = 500
@@ -51,6 +55,7 @@ class LiveRamp(Destination):
     __slots__ = ()
 
     receiver = "LiveRamp"
+    regional = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +91,15 @@ _EU_HEADERS = {
     "phone": "MOBILE1",
     "phone2": "MOBILE2",
 }
-_US_FORMS = {Identifier.EMAIL: Form.EMAIL, Identifier.PHONE: Form.US_PHONE, Identifier.ZIP: Form.US_ZIP}
-_OTHER_FORMS = {Identifier.EMAIL: Form.EMAIL, Identifier.PHONE: Form.INTERNATIONAL_PHONE}
+_US_FORMS: Mapping[Identifier | Detail, Form] = {
+    Identifier.EMAIL: Form.EMAIL,
+    Identifier.PHONE: Form.US_PHONE,
+    Identifier.ZIP: Form.US_ZIP,
+}
+_OTHER_FORMS: Mapping[Identifier | Detail, Form] = {
+    Identifier.EMAIL: Form.EMAIL,
+    Identifier.PHONE: Form.INTERNATIONAL_PHONE,
+}
 
 
 def _files(region: Region, *, max_rows: int = 500_000_000, max_row_chars: int = 1_000) -> FileRules:
@@ -117,6 +129,23 @@ REGIONS: Mapping[Region, RegionRules] = {
         key_header="CustomerID", headers=_EU_HEADERS, hashed_phones=False, files=_files("fr", max_rows=30_000_000)
     ),
 }
+
+#: What the key's column is called in Segment's files.
+SEGMENT_KEY_HEADER = "audience_key"
+
+_DELIMITERS: Mapping[Delimiter, Literal[",", "|", "\t", ";"]] = {
+    "comma": ",",
+    "pipe": "|",
+    "tab": "\t",
+    "semicolon": ";",
+}
+
+
+def file_rules(region: Region, *, delimiter: Delimiter, layout: LayoutName) -> FileRules:
+    """What LiveRamp wants of the files of a destination; Segment quotes no header."""
+    written = Layout(delimiter=_DELIMITERS[delimiter], quoting="values" if layout == "segment" else "all")
+    return replace(REGIONS[region].files, layout=written)
+
 
 _HEADER = re.compile(
     r"(?P<prefix>MD5|SHA1|SHA256)?(?P<name>EMAIL|PHONE|MOBILE|LANDLINE|FIRSTNAME|LASTNAME|CITY|TOWN|STATE|COUNTY|ZIP"

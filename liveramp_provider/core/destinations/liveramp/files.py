@@ -21,6 +21,7 @@ from liveramp_provider.core.destinations.liveramp import (
     MAX_SEGMENT_NAME_CHARS,
     MEMBER_ID,
     REGIONS,
+    SEGMENT_KEY_HEADER,
     identifier_of_header,
     identifier_of_trait,
 )
@@ -28,31 +29,45 @@ from liveramp_provider.core.destinations.liveramp import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from liveramp_provider.core.destination import Column, Region
+    from liveramp_provider.core.destination import Column, Detail, Region
     from liveramp_provider.core.destinations.columns import ColumnSpec
     from liveramp_provider.core.destinations.common import Report
+    from liveramp_provider.core.destinations.liveramp import LayoutName
     from liveramp_provider.core.destinations.liveramp.spec import DeviceSpec, PiiSpec
 
 
-def pii_file(spec: PiiSpec, *, region: Region, traits: Collection[str], segment: str, report: Report) -> PiiFile:
+def pii_file(
+    spec: PiiSpec,
+    *,
+    region: Region,
+    traits: Collection[str],
+    segment: str,
+    report: Report,
+    layout: LayoutName = "liveramp",
+) -> PiiFile:
     """The PII file an audience file asks for; faults go to `report`, all of them.
 
     :param traits: Names of the audience's traits.
     :param segment: Header of the membership column where the audience file names no columns.
     """
     if not spec.columns:
+        if layout == "segment":
+            report((), "a file like Segment's has no usual columns", "Write the columns of your mapping.")
         return _usual_pii_file(region, traits=traits, segment=segment, report=report)
-    key_header = _key_header(spec, report=report)
+    key_header = _key_header(spec, layout=layout, report=report)
     columns: list[Column] = []
     complete = True
     for header, column_spec in spec.columns.items():
         if header == key_header:
             continue
-        column = _pii_column(header, column_spec, traits=traits, region=region, report=report)
+        column = _pii_column(header, column_spec, traits=traits, region=region, layout=layout, report=report)
         if column is None:
             complete = False
         else:
             columns.append(column)
+    if layout == "segment":
+        # As JavaScript's sort puts them: by code points, so that capitals come first.
+        columns.sort(key=lambda column: column.header)
     _check_columns(key_header, columns, report=report)
     if complete and not any(isinstance(column, IdentifierColumn) for column in columns):
         report(("columns",), "no column identifies anybody", "LiveRamp needs an e-mail, a phone, or name and address.")
@@ -117,17 +132,22 @@ def _usual_pii_file(region: Region, *, traits: Collection[str], segment: str, re
     return PiiFile(slot="PII", key_header=rules.key_header, columns=tuple(columns), rules=rules.files)
 
 
-def _key_header(spec: PiiSpec, *, report: Report) -> str:
+def _key_header(spec: PiiSpec, *, layout: LayoutName, report: Report) -> str:
+    usual = SEGMENT_KEY_HEADER if layout == "segment" else "CCID"
     first, *_ = spec.columns
     keys = [header for header, column in spec.columns.items() if column.from_ == MEMBER_ID]
     if not keys:
-        report(("columns", first), "the first column must be the audience key", "Begin with CCID: {from: member_id}.")
+        report(
+            ("columns", first), "the first column must be the audience key", f"Begin with {usual}: {{from: member_id}}."
+        )
         return ""
     key = keys[0]
     if key != first:
         report(("columns", key), "the audience key must be the first column", "Move it to the top.")
     if identifier_of_header(key)[0] is not None:
-        report(("columns", key), "LiveRamp reads this header as an identifier, not as the key", "Name it CCID.")
+        report(("columns", key), "LiveRamp reads this header as an identifier, not as the key", f"Name it {usual}.")
+    elif layout == "segment" and key != usual:
+        report(("columns", key), "in Segment's files the audience key has another header", f"Name it {usual}.")
     if spec.columns[key].hash is not None or spec.columns[key].identifier is not None:
         report(("columns", key), "the audience key is sent as it is", "Write it as {from: member_id}.")
     for other in keys[1:]:
@@ -155,7 +175,7 @@ def _device_identifiers(spec: DeviceSpec, *, traits: Collection[str], report: Re
 
 
 def _pii_column(
-    header: str, spec: ColumnSpec, *, traits: Collection[str], region: Region, report: Report
+    header: str, spec: ColumnSpec, *, traits: Collection[str], region: Region, layout: LayoutName, report: Report
 ) -> Column | None:
     where = ("columns", header)
     if spec.segment is not None:
@@ -188,7 +208,8 @@ def _pii_column(
             where,
             identifier,
             spec.hash,
-            plain_header=by_header is not None and header_hash is None,
+            # Segment's headers do not say what is hashed; LiveRamp was told when the audience was set up.
+            plain_header=by_header is not None and header_hash is None and layout != "segment",
             region=region,
             report=report,
         )
@@ -258,7 +279,7 @@ def _check_hash(
 
 def _check_columns(key_header: str, columns: Iterable[Column], *, report: Report) -> None:
     headers = {key_header.upper()}
-    read_as: dict[str, Identifier] = {}
+    read_as: dict[str, Identifier | Detail] = {}
     fields = 0
     for column in columns:
         at = ("columns", column.header)

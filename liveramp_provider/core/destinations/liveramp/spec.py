@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from liveramp_provider.core.destination import Region, UpdateMethod
 from liveramp_provider.core.destinations.columns import ColumnSpec
 from liveramp_provider.core.destinations.common import FileDestinationSpec
+from liveramp_provider.core.destinations.liveramp import Delimiter, LayoutName
 from liveramp_provider.core.schema.base import Spec
 from liveramp_provider.core.schema.choices import at_least_one_of
 from liveramp_provider.core.schema.types import Filename, Header, Organisation, TraitName, switch
@@ -85,6 +86,12 @@ class LiveRampSpec(FileDestinationSpec):
         default="{org}_{audience}-{kind}_{date}",
         description="File name without extension; {org}, {audience}, {kind}, {date}, {upload_date}.",
         examples=["{org}_{audience}-{kind}_{date}"],
+    )
+    delimiter: Delimiter = Field(default="comma", description="What parts the fields of its files.", examples=["pipe"])
+    layout: LayoutName = Field(
+        default="liveramp",
+        description="Whose files they look like: segment is for audiences that LiveRamp set up for Segment's files.",
+        examples=["segment"],
     )
     files: FilesOfDestinationSpec = Field(
         description="Which files are delivered: pii, device or both.", examples=[{"pii": True, "device": True}]

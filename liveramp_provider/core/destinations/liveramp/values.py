@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.destinations.common import check_filename, file_destination
-from liveramp_provider.core.destinations.liveramp import DEVICE_SLOT, LiveRamp
+from liveramp_provider.core.destinations.liveramp import DEVICE_SLOT, LiveRamp, file_rules
 from liveramp_provider.core.destinations.liveramp.files import device_files, pii_file
 
 if TYPE_CHECKING:
@@ -35,8 +36,14 @@ def _files(spec: LiveRampSpec, reading: Reading) -> tuple[DeliveryFile, ...]:
     files: list[DeliveryFile] = []
     if spec.files.pii is not None:
         report = reading.at("files", "pii")
-        files.append(pii_file(spec.files.pii, region=spec.region, traits=traits, segment=segment, report=report))
+        pii = pii_file(
+            spec.files.pii, region=spec.region, traits=traits, segment=segment, report=report, layout=spec.layout
+        )
+        files.append(pii)
     if spec.files.device is not None:
         report = reading.at("files", "device")
         files += device_files(spec.files.device, region=spec.region, traits=traits, segment=segment, report=report)
-    return tuple(files)
+        if spec.layout == "segment":
+            report((), "Segment has no file of device ids", "Give it a destination of its own without layout: segment.")
+    rules = file_rules(spec.region, delimiter=spec.delimiter, layout=spec.layout)
+    return tuple(replace(file, rules=rules) for file in files)
