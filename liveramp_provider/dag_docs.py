@@ -173,14 +173,18 @@ def _limits(destination: Destination) -> list[str]:
 def deliver_doc(destination: Destination, slot: str) -> str:
     """Markdown: which file goes where."""
     way = (
-        f"created there whole, or not at all, under a name after {_code(destination.filename)}"
+        f"as an upload that is named after {_code(destination.filename)}"
+        if destination.by_api
+        else f"created there whole, or not at all, under a name after {_code(destination.filename)}"
         if destination.on_s3
         else f"written directly under a name after {_code(destination.filename)}"
         if destination.upload == "direct"
         else f"first under a temporary name, then renamed after {_code(destination.filename)}"
     )
+    by = f"{destination.receiver}'s API" if destination.by_api else "S3" if destination.on_s3 else "SFTP"
+    by_sftp = by == "SFTP"
     return _task_doc(
-        f"Sends the {slot} file by {'S3' if destination.on_s3 else 'SFTP'}, once: to {_code(destination.path)} through "
+        f"Sends the {slot} file by {by}, once: to {_code(destination.path)} through "
         f"{_code(destination.conn_id)}, {way}.",
         f"With fewer than {destination.min_members} unique members it is not sent, nor where it does not go with what "
         f"was delivered before: {_guards(destination)}. A run that is triggered with *Accept* sends it all the same.",
@@ -193,11 +197,12 @@ def deliver_doc(destination: Destination, slot: str) -> str:
             errors.SuspiciousShrinkError,
             errors.SealBrokenError,
             errors.DeliveryInDoubtError,
-            *(() if destination.on_s3 else (errors.HostKeyError,)),
+            *((errors.ReceiverRefusedError,) if destination.by_api else ()),
+            *((errors.HostKeyError,) if by_sftp else ()),
             errors.CredentialsError,
             errors.RemoteFolderError,
             errors.TransportError,
-            *(() if destination.on_s3 else (errors.RemoteFullError,)),
+            *((errors.RemoteFullError,) if by_sftp else ()),
             errors.DeliveryBusyError,
             errors.LedgerError,
         ),

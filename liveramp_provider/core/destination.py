@@ -254,13 +254,15 @@ class Destination:
     :param update_method: ``incremental``: what is delivered late changes nothing of what is newer.
     :param kms_key_id: The key that encrypts on S3; empty: what the bucket says.
     :param upload: By SFTP, whether a file gets its final name by a rename, or is written under it.
-    :param on_doubt: With a direct upload, what becomes of a file that may have arrived.
+    :param on_doubt: With a direct upload, or an API, what becomes of a file that may have arrived.
     """
 
     #: Whom messages name.
     receiver: ClassVar[str]
     #: Whether its rules differ by region.
     regional: ClassVar[bool] = False
+    #: Whether it is reached by an API of its own, instead of SFTP or S3.
+    by_api: ClassVar[bool] = False
     #: What names of files end in, before they are compressed and encrypted.
     extension: ClassVar[str] = "csv"
 

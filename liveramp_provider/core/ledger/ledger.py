@@ -21,6 +21,7 @@ from liveramp_provider.core.ledger.records import (
     delivery_id_of,
     header_digest,
     health,
+    place_to_look,
     resolutions,
     revisions,
 )
@@ -307,9 +308,10 @@ def _taken_over(held: Delivery) -> LedgerError:
 
 def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
     """The error that asks a person to look."""
+    receiver, place = place_to_look(delivery.folder)
     return DeliveryInDoubtError(
-        f"{delivery.folder}/{delivery.name}: {why} whether LiveRamp has this file, so it is not sent again. "
-        f"Look at LiveRamp's Files page, then say what you saw: liveramp resolve {delivery.short_id}."
+        f"{delivery.folder}/{delivery.name}: {why} whether {receiver} has this file, so it is not sent again. "
+        f"Look at {place}, then say what you saw: liveramp resolve {delivery.short_id}."
     )
 
 

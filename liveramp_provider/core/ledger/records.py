@@ -210,6 +210,13 @@ class Delivery:
         return cls(**{**row, "state": State(row["state"])})
 
 
+def place_to_look(folder: str) -> tuple[str, str]:
+    """Who received what was delivered there, and where a person sees it."""
+    if folder.startswith("liveintent://"):
+        return "LiveIntent", "the audience's uploads at LiveIntent"
+    return "LiveRamp", "LiveRamp's Files page"
+
+
 def header_digest(header: tuple[str, ...], *, delimiter: str = ",") -> str:
     """What the ledger keeps of a header row, to know it again: its labels, and what parts them unless it is a comma."""
     parts = header if delimiter == "," else (*header, delimiter)

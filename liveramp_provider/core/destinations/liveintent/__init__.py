@@ -43,6 +43,7 @@ class LiveIntent(Destination):
     """
 
     receiver: ClassVar[str] = "LiveIntent"
+    by_api: ClassVar[bool] = True
 
     account_id: int
     data_provider_id: int
