@@ -150,6 +150,14 @@ def test_faults_before_the_upload(
 
 
 @pytest.mark.parametrize("fault", _DONE)
+def test_lost_answer_of_the_creation(fault: Fault, delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """An audience whose creation was not answered is found again in the same try."""
+    fake.misbehave(fault, call="CreateAudience")
+    assert tried(delivering, tries=1) == "E6"
+    assert len(fake.audiences) == 1
+
+
+@pytest.mark.parametrize("fault", _DONE)
 @pytest.mark.parametrize("tells_names", [False, True])
 def test_lost_answer_of_the_upload(fault: Fault, tells_names: bool, tmp_path: Path) -> None:
     """The list of uploads has the file, by its name or as one more of its kind: it is not sent again."""
