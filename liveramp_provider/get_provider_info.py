@@ -21,7 +21,13 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": _INTEGRATION, "external-doc-url": "https://docs.liveramp.com/", "tags": ["service"]}
         ],
-        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["liveramp_provider.hooks.liveramp"]}],
+        "hooks": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["liveramp_provider.hooks.liveramp", "liveramp_provider.hooks.liveintent"],
+            }
+        ],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["liveramp_provider.triggers.liveintent"]}],
         "operators": [
             {
                 "integration-name": _INTEGRATION,
@@ -31,7 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
-        "connection-types": [_connection_type()],
+        "connection-types": [_connection_type(), _liveintent_connection_type()],
         "notifications": [
             "liveramp_provider.notifications.late.LateNotifier",
             "liveramp_provider.notifications.outcome.OutcomeNotifier",
@@ -68,6 +74,20 @@ def _connection_type() -> dict[str, Any]:
                 "schema": _SECRET,
             },
         },
+    }
+
+
+def _liveintent_connection_type() -> dict[str, Any]:
+    return {
+        "connection-type": "liveintent",
+        "hook-name": "LiveIntent",
+        "hook-class-name": "liveramp_provider.hooks.liveintent.LiveIntentHook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "login", "port", "extra"],
+            "relabeling": {"host": "API address", "password": "Token"},
+            "placeholders": {"host": "https://audiences.liveintent.com"},
+        },
+        "conn-fields": {},
     }
 
 

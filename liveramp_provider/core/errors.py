@@ -131,6 +131,10 @@ class SchemaDriftError(PermanentError):
     """A file's header is not that of the last one delivered, so LiveRamp would pause it; it was not sent."""
 
 
+class ReceiverRefusedError(PermanentError):
+    """The receiver refused what it was asked, or could not read a file that it had taken; its counts say more."""
+
+
 class SuspiciousShrinkError(PermanentError):
     """A file has far fewer members than that of the day before; it was not sent."""
 

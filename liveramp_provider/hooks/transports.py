@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from liveramp_provider.core.destinations.liveintent import LiveIntent
+from liveramp_provider.hooks.liveintent import LiveIntentHook
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.hooks.s3 import s3_client
 
@@ -15,11 +17,23 @@ if TYPE_CHECKING:
 
 
 def transport_to(destination: Destination) -> Transport:
-    """S3 where the path begins with ``s3://``, else SFTP, by the destination's connection.
+    """LiveIntent's API for an audience there, S3 where the path begins with ``s3://``, else SFTP.
 
-    :raises ConnectionConfigError: The connection is missing, incomplete or unsafe; that of S3 is looked at only when it
-        is used.
+    :raises ConnectionConfigError: The connection is missing, incomplete or unsafe; those of S3 and LiveIntent are
+        looked at only when they are used.
     """
+    if isinstance(destination, LiveIntent):
+        from liveramp_provider.core.transports.liveintent import LiveIntentTransport
+
+        return LiveIntentTransport(
+            connect=LiveIntentHook(destination.conn_id).api,
+            audience=destination.audience_name,
+            account_id=destination.account_id,
+            data_provider_id=destination.data_provider_id,
+            action=destination.action,
+            email=destination.notification_email,
+            resend=destination.on_doubt == "resend",
+        )
     if not destination.on_s3:
         return replace(
             LiveRampHook(destination.conn_id).transport(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRu
 from liveramp_provider.core.errors import LiveRampError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.sdk import Context, RetryPolicy
 
     from liveramp_provider.core.audience import Audience
@@ -73,14 +75,8 @@ class PatientOperator(BaseOperator):
         """Return what :meth:`perform` does; an error leaves its text in XCom under :data:`ERROR_KEY`."""
         self._at_work = True
         try:
-            return self.perform(context)
-        except Exception as error:
-            # Our own errors hold no personal data; what others say may quote a row.
-            word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
-            # The error itself decides on the retry, and must not be hidden by one of Airflow's.
-            with suppress(Exception):
-                context["ti"].xcom_push(key=ERROR_KEY, value=word)
-            raise
+            with leaving_a_word(context):
+                return self.perform(context)
         finally:
             self._at_work = False
 
@@ -92,6 +88,20 @@ class PatientOperator(BaseOperator):
         if self._at_work:
             self._at_work = False
             raise SystemExit("Airflow was told to end this task")
+
+
+@contextmanager
+def leaving_a_word(context: Context) -> Iterator[None]:
+    """An error that is raised inside leaves its text in XCom under :data:`ERROR_KEY`."""
+    try:
+        yield
+    except Exception as error:
+        # Our own errors hold no personal data; what others say may quote a row.
+        word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
+        # The error itself decides on the retry, and must not be hidden by one of Airflow's.
+        with suppress(Exception):
+            context["ti"].xcom_push(key=ERROR_KEY, value=word)
+        raise
 
 
 class LiveRampOperator(PatientOperator):

@@ -6,9 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.acceptance import acceptance_of
+from liveramp_provider.core.destinations.liveintent import LiveIntent
 from liveramp_provider.dag_docs import deliver_doc
 from liveramp_provider.hooks.transports import transport_to
-from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.operators.base import LiveRampOperator, leaving_a_word
+from liveramp_provider.operators.liveintent import counts_at_the_end, watched_upload
 from liveramp_provider.operators.log_groups import log_group
 from liveramp_provider.revision import revision_of
 
@@ -80,6 +82,18 @@ class LiveRampDeliverOperator(LiveRampOperator):
             "evidence": receipt.evidence,
             "sent_now": receipt.sent_now,
         }
+        if isinstance(destination, LiveIntent):
+            delivery = ledger.find(receipt.delivery_id)
+            if delivery is not None:
+                self.defer(trigger=watched_upload(delivery, destination, summary), method_name="when_read")
+        return self._done(context, summary)
+
+    def when_read(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the receipt with the receiver's own counts; for receivers that say what they could read."""
+        with leaving_a_word(context):
+            return self._done(context, counts_at_the_end(event))
+
+    def _done(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {**summary}
         return summary

@@ -21,7 +21,16 @@ real LiveRamp would take a file and silently match nobody, the box rejects the f
 """
 
 from liveramp_provider.testing.box import LiveRampBox
+from liveramp_provider.testing.liveintent import FakeLiveIntent, LiveIntentFault
 from liveramp_provider.testing.s3 import FakeS3, Fault
 from liveramp_provider.testing.values import LiveRampAudience, ReceivedFile
 
-__all__ = ["FakeS3", "Fault", "LiveRampAudience", "LiveRampBox", "ReceivedFile"]
+__all__ = [
+    "FakeLiveIntent",
+    "FakeS3",
+    "Fault",
+    "LiveIntentFault",
+    "LiveRampAudience",
+    "LiveRampBox",
+    "ReceivedFile",
+]

@@ -84,6 +84,7 @@ class _Values:
     def _destination(self, index: int, traits: tuple[str, ...]) -> Destination:
         reading = Reading(
             audience=self._spec.audience,
+            name=self._spec.name,
             path=self._path,
             traits=traits if self._knows_traits() else None,
             report=self._report(("destinations", index)),

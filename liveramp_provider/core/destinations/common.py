@@ -106,12 +106,14 @@ class Reading:
     """What a kind of destination knows of the audience file that it stands in.
 
     :param audience: Id of the audience.
+    :param name: What people call it.
     :param path: The audience file; relative paths start beside it.
     :param traits: Names of all traits; ``None`` where some could not be read, and nobody can say what is missing.
     :param report: Takes what is wrong.
     """
 
     audience: str
+    name: str
     path: Path
     traits: tuple[str, ...] | None
     report: Report
@@ -132,7 +134,6 @@ def file_destination(spec: FileDestinationSpec, reading: Reading) -> dict[str, A
     _check_upload(spec, reading.report)
     if spec.encryption is None:
         reading.report((), "files are not encrypted; anyone who gets one can read it", warning=True)
-    share = spec.guards.max_shrink
     return {
         "id": spec.id,
         "conn_id": spec.conn_id,
@@ -140,11 +141,16 @@ def file_destination(spec: FileDestinationSpec, reading: Reading) -> dict[str, A
         "compression": spec.compression,
         "encryption": _encryption(spec.encryption, reading) if spec.encryption else None,
         "min_members": spec.guards.min_members,
-        "max_shrink_percent": None if share == "off" else int(share.removesuffix("%")),
+        "max_shrink_percent": shrink_percent(spec.guards),
         "kms_key_id": spec.kms_key_id or "",
         "upload": spec.upload,
         "on_doubt": spec.on_doubt or "stop",
     }
+
+
+def shrink_percent(guards: GuardsSpec) -> int | None:
+    """How many members fewer than the day before are taken; ``None``: any number."""
+    return None if guards.max_shrink == "off" else int(guards.max_shrink.removesuffix("%"))
 
 
 def _check_upload(spec: FileDestinationSpec, report: Report) -> None:

@@ -10,6 +10,8 @@ from liveramp_provider.core.destinations.facebook import values as facebook
 from liveramp_provider.core.destinations.facebook.spec import FacebookSpec
 from liveramp_provider.core.destinations.google import values as google
 from liveramp_provider.core.destinations.google.spec import GoogleSpec
+from liveramp_provider.core.destinations.liveintent import values as liveintent
+from liveramp_provider.core.destinations.liveintent.spec import LiveIntentSpec
 from liveramp_provider.core.destinations.liveramp import values as liveramp
 from liveramp_provider.core.destinations.liveramp.spec import LiveRampSpec
 
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destinations.common import Reading
 
 #: The keys of any destination, by its ``kind``.
-DestinationSpec = Annotated[LiveRampSpec | FacebookSpec | GoogleSpec, Field(discriminator="kind")]
+DestinationSpec = Annotated[LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec, Field(discriminator="kind")]
 
 _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
     "liveramp": liveramp.destination_of,
     "facebook": facebook.destination_of,
     "google": google.destination_of,
+    "liveintent": liveintent.destination_of,
 }
 
 

@@ -131,6 +131,18 @@ class Ledger:
             row = connection.execute(statement.limit(1)).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
+    def alongside(self, held: Delivery) -> tuple[str, ...]:
+        """Slots of the other files of its audience and destination that workers are at right now."""
+        same = ("destination", "audience")
+        statement = sa.select(deliveries.c.slot).where(
+            *(deliveries.c[name] == getattr(held, name) for name in same),
+            deliveries.c.slot != held.slot,
+            deliveries.c.lease_until > datetime.now(UTC),
+            deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
+        )
+        with self.transaction() as connection:
+            return tuple(sorted(connection.execute(statement).scalars()))
+
     def health(self, audience: str) -> Health:
         """How the audience was doing when last noted."""
         with self.transaction() as connection:

@@ -1,0 +1,323 @@
+"""Delivery to LiveIntent against a fake that holds to its API guide: one audience, one upload a file, or a doubt."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from liveramp_provider.core.errors import (
+    CredentialsError,
+    DeliveryBusyError,
+    DeliveryInDoubtError,
+    LiveRampError,
+    ReceiverRefusedError,
+    RemoteFolderError,
+    TransportError,
+)
+from liveramp_provider.core.ledger import State
+from liveramp_provider.core.transports import liveintent as transport_module
+from liveramp_provider.core.transports import liveintent_api
+from liveramp_provider.core.transports.liveintent import LiveIntentTransport, Watched, outcome_of
+from liveramp_provider.core.transports.liveintent_api import LiveIntentApi
+from liveramp_provider.testing import FakeLiveIntent
+from liveramp_provider.testing import LiveIntentFault as Fault
+from tests.core.pipeline import told
+from tests.deliveries import Delivering, sealed_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAME = "vip-EMAIL_HASH_2026-11-20.csv"
+HASHES = [f"{number:064x}" for number in range(30)]
+CONTENT = "".join(f"{value}\n" for value in HASHES).encode()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once."""
+    monkeypatch.setattr(liveintent_api, "_PAUSES_S", (0, 0))
+    monkeypatch.setattr(transport_module, "_LOOK_AGAIN_S", 0.01)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeLiveIntent]:
+    with FakeLiveIntent(actions=["add"]) as running:
+        yield running
+
+
+def api_of(fake: FakeLiveIntent) -> LiveIntentApi:
+    return LiveIntentApi(url=fake.url, token=fake.token)
+
+
+def way_to(fake: FakeLiveIntent, **changes: Any) -> LiveIntentTransport:
+    facts = {"audience": "vip", "account_id": 12345, "data_provider_id": 678, "action": "add", "patience_s": 0.05}
+    return LiveIntentTransport(connect=partial(api_of, fake), **facts | changes)
+
+
+def delivering_to(fake: FakeLiveIntent, tmp_path: Path, slot: str = "EMAIL_HASH", **changes: Any) -> Delivering:
+    name = NAME.replace("EMAIL_HASH", slot)
+    file = sealed_file(tmp_path / name, CONTENT, slot=slot, name=name, header=(slot,))
+    return Delivering(file, tmp_path / "ledger" / "ledger.sqlite", "liveintent://12345/vip", way_to(fake, **changes))
+
+
+@pytest.fixture
+def delivering(fake: FakeLiveIntent, tmp_path: Path) -> Delivering:
+    return delivering_to(fake, tmp_path)
+
+
+def test_delivers(delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """The first delivery makes the audience, the file arrives as it was sealed, and a rerun asks for nothing."""
+    receipt = delivering.deliver()
+    calls = dict(fake.calls)
+    again = delivering.deliver()
+    (upload,) = fake.uploads
+    assert (upload.lines, upload.name, upload.identifiers, upload.action) == (HASHES, NAME, "EMAIL_HASH", "add")
+    assert [audience.name for audience in fake.audiences] == ["vip"]
+    assert (receipt.evidence, again.sent_now, dict(fake.calls)) == ("E6", False, calls)
+
+
+def test_finds_the_audience_on_any_page(delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """An audience of that name is used, however many there are; another account's or a deleted one is not."""
+    for number in range(75):
+        fake.account.create({"name": f"other {number}", "accountId": 12345, "dataProviderId": 678})
+    made = [fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}) for _ in range(2)]
+    made[0].status = "Deleted"
+    delivering.deliver()
+    assert len(fake.audiences) == 77
+    assert fake.uploads[0].audience == made[1].id
+
+
+@pytest.mark.parametrize(("status", "words"), [("Archived", "is Archived"), ("Active", "there are 2 audiences vip")])
+def test_no_guess_which_audience(status: str, words: str, delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """An archived audience, or two of one name, are for a person; nothing is made and nothing sent."""
+    for _ in range(1 if status == "Archived" else 2):
+        fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).status = status
+    with pytest.raises(RemoteFolderError, match=words):
+        delivering.deliver()
+    assert fake.uploads == ()
+
+
+def test_check(fake: FakeLiveIntent, caplog: pytest.LogCaptureFixture) -> None:
+    """Preflight says whether the token is taken, and makes nothing."""
+    caplog.set_level(logging.INFO)
+    way_to(fake).check("liveintent://12345/vip")
+    assert "no such audience yet" in caplog.text
+    fake.misbehave(Fault.DENIED, call="ListAudiences")
+    with pytest.raises(CredentialsError, match="refused the token"):
+        way_to(fake).check("liveintent://12345/vip")
+    assert set(fake.calls) == {"ListAudiences"}
+
+
+# Faults. Whatever happens, a few more tries end with one audience and one upload, or with a doubt and one upload.
+
+_NOTHING_DONE = (Fault.HANGS_UP, Fault.INTERNAL_ERROR, Fault.PATIENCE)
+_DONE = (Fault.LOST_ANSWER, Fault.LATE_ERROR)
+
+
+def tried(delivering: Delivering, tries: int = 4) -> str:
+    """How it ends after some tries: the evidence, or the error."""
+    for _ in range(tries):
+        try:
+            return delivering.deliver().evidence
+        except TransportError:
+            continue
+        except LiveRampError as error:
+            return type(error).__name__
+    return "still trying"
+
+
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("fault", [*_NOTHING_DONE, *_DONE, Fault.NO_JSON])
+@pytest.mark.parametrize("call", ["ListAudiences", "CreateAudience", "SignedUrl", "ListUploads"])
+def test_faults_before_the_upload(
+    call: Any, fault: Fault, times: int, delivering: Delivering, fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever call fails before the file is sent, and how, there is one audience and one upload in the end."""
+    monkeypatch.setattr(liveintent_api, "sleep", lambda _: None)
+    fake.misbehave(fault, times, call=call)
+    assert tried(delivering, 6) == "E6"
+    assert (len(fake.audiences), len(fake.uploads)) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", _DONE)
+@pytest.mark.parametrize("tells_names", [False, True])
+def test_lost_answer_of_the_upload(fault: Fault, tells_names: bool, tmp_path: Path) -> None:
+    """The list of uploads has the file, by its name or as one more of its kind: it is not sent again."""
+    with FakeLiveIntent(actions=["add"], tells_names=tells_names) as fake:
+        fake.misbehave(fault, call="Put")
+        assert tried(delivering_to(fake, tmp_path)) == "L"
+        assert len(fake.uploads) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.HANGS_UP, Fault.INTERNAL_ERROR])
+def test_an_upload_that_nobody_lists(fault: Fault, delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """An upload without an answer that is not in the list either is in doubt, and stays so; nothing is sent again."""
+    fake.misbehave(fault, call="Put")
+    with pytest.raises(DeliveryInDoubtError, match="LiveIntent lists no upload"):
+        delivering.deliver()
+    with pytest.raises(DeliveryInDoubtError):
+        delivering.deliver()
+    assert (fake.uploads, fake.calls["Put"]) == ((), 1)
+
+
+def test_resend(fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """With `on_doubt: resend`, what nobody lists is sent again by the next try."""
+    fake.misbehave(Fault.HANGS_UP, call="Put")
+    assert tried(delivering_to(fake, tmp_path, resend=True)) == "E6"
+    assert len(fake.uploads) == 1
+
+
+def test_somebody_elses_upload(delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """Two new uploads of a kind are no proof: one of them, at most, is ours."""
+    audience = fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).id
+    delivering.claim(State.INTENT).advance(State.INTENT, temp_path=f"{audience}/0")
+    for _ in range(2):
+        wanted = {"identifierType": "EMAIL_HASH", "action": "add"}
+        fake.account.take(fake.account.address(audience, wanted), CONTENT, None)
+    with pytest.raises(DeliveryInDoubtError, match="2 new uploads"):
+        delivering.deliver()
+
+
+@pytest.mark.parametrize("fault", [Fault.PATIENCE, Fault.DENIED])
+def test_a_plain_no_to_the_upload(fault: Fault, delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """An address that refuses the file is left, and the next try asks for another; nothing is in doubt."""
+    fake.misbehave(fault, call="Put")
+    with pytest.raises(TransportError):
+        delivering.deliver()
+    assert delivering.recorded().state is State.SEALED
+    assert delivering.deliver().evidence == "E6"
+    assert (len(fake.uploads), fake.calls["SignedUrl"]) == (1, 2)
+
+
+def test_patience(fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Retry-After` is kept where it is short; a long one is left to the task's next try."""
+    slept: list[float] = []
+    monkeypatch.setattr(liveintent_api, "sleep", slept.append)
+    fake.misbehave(Fault.PATIENCE, call="ListAudiences")
+    assert list(api_of(fake).audiences()) == []
+    assert slept == [1]
+    fake.misbehave(Fault.MUCH_PATIENCE, call="ListAudiences")
+    with pytest.raises(TransportError, match="3600 seconds"):
+        list(api_of(fake).audiences())
+    assert slept == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "call"), [({"action": "guess"}, "SignedUrl"), ({"account_id": 1}, "CreateAudience")]
+)
+def test_wrong_settings(change: dict[str, Any], call: str, fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """What LiveIntent refuses is said with the keys to look at, and not tried again by itself."""
+    with pytest.raises(ReceiverRefusedError, match="Compare account_id, data_provider_id and action"):
+        delivering_to(fake, tmp_path, **change).deliver()
+    assert (fake.uploads, fake.calls[call]) == ((), 1)  # type: ignore[index]
+
+
+def test_files_at_once_make_one_audience(fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """Three files of an audience that does not exist yet, all delivered at once, make one audience."""
+    slots = ("EMAIL_HASH", "IDFA", "AAID")
+    start = threading.Barrier(len(slots))
+
+    def work(slot: str) -> None:
+        delivering = delivering_to(fake, tmp_path, slot, patience_s=5)
+        start.wait()
+        for _ in range(50):
+            try:
+                delivering.deliver(holder=slot)
+                return
+            except (DeliveryBusyError, LiveRampError):
+                continue
+
+    with ThreadPoolExecutor(len(slots)) as pool:
+        list(pool.map(work, slots))
+    assert len(fake.audiences) == 1
+    assert sorted(upload.identifiers for upload in fake.uploads) == sorted(slots)
+
+
+def deliver_and_die(fake_url: str, token: str, delivering: Delivering, call: str, *, after: bool) -> None:
+    """In a process of its own: kill -9 before or after `call`."""
+    real = getattr(LiveIntentApi, call)
+
+    def deadly(*arguments: Any, **named: Any) -> Any:
+        if after:
+            real(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(LiveIntentApi, call, deadly)
+    transport = replace(delivering.transport, connect=partial(LiveIntentApi, url=fake_url, token=token))
+    replace(delivering, transport=transport).deliver()
+
+
+@pytest.mark.parametrize(
+    ("call", "after", "ends"),
+    [
+        ("create_audience", True, "E6"),
+        ("signed_url", True, "E6"),
+        ("put", True, "L"),
+        ("put", False, "DeliveryInDoubtError"),
+    ],
+)
+def test_kill(call: str, after: bool, ends: str, delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """A worker that is killed at any step leaves one audience and one upload, or a doubt."""
+    child = get_context("fork").Process(
+        target=deliver_and_die, args=(fake.url, fake.token, delivering, call), kwargs={"after": after}
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert tried(delivering) == ends
+    assert (len(fake.audiences), len(fake.uploads)) == (1, 0 if ends == "DeliveryInDoubtError" else 1)
+
+
+# What LiveIntent makes of it.
+
+
+def test_watching(delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """An upload is seen Pending, Running and Finished, and its counts are what LiveIntent tells."""
+    delivering.deliver()
+    audience = int(delivering.recorded().temp_path.partition("/")[0])
+    watched = Watched(audience=audience, slot="EMAIL_HASH", action="add", name=NAME)
+    states = [watched.look(api_of(fake)) for _ in range(3)]
+    assert [state.status for state in states if state] == ["Pending", "Running", "Finished"]
+    assert states[-1] is not None
+    assert outcome_of(states[-1], NAME) == {
+        "liveintent_uploaded": 30,
+        "liveintent_invalid": 0,
+        "liveintent_duplicates": 0,
+    }
+    assert api_of(fake).counts(audience) == {"date": "2026-11-20", "total": 30, "matched": 30}
+
+
+def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """An upload that ends in Error is an error with the counts, and no try of the same file can help."""
+    fake.misbehave(Fault.FAILS, call="Put")
+    delivering = delivering_to(fake, tmp_path)
+    delivering.deliver()
+    watched = Watched(audience=fake.audiences[0].id, slot="EMAIL_HASH", action="add", name=NAME)
+    seen = [watched.look(api_of(fake)) for _ in range(3)][-1]
+    assert seen is not None
+    with pytest.raises(ReceiverRefusedError, match=r"ended in Error: 30 uploaded, 0 invalid"):
+        outcome_of(seen, NAME)
+
+
+@pytest.mark.parametrize("fault", [Fault.HANGS_UP, Fault.LOST_ANSWER, Fault.DENIED, Fault.INTERNAL_ERROR])
+def test_secrets(fault: Fault, delivering: Delivering, fake: FakeLiveIntent, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the token nor a signed address nor an identifier is in an error, the log or the ledger."""
+    caplog.set_level(logging.DEBUG)
+    fake.misbehave(fault, call="Put")
+    try:
+        delivering.deliver()
+        words = ""
+    except LiveRampError as error:
+        words = told(error)
+    said = words + caplog.text + delivering.ledger_file.read_bytes().decode("latin-1")
+    assert not [secret for secret in (fake.token, "/signed/", "signature", *HASHES[1:]) if secret in said]
