@@ -32,6 +32,8 @@ _WORDS = {
     "key_formula": "audience key is a formula",
     "address_incomplete": "name or address incomplete",
     "device_ids": "device ids",
+    "addresses": "e-mail addresses",
+    "email_shared": "are given more than once",
     "device_format": "not a device id",
     "device_zero": "all zeros (tracking refused)",
     "device_shared": "duplicate: shared with another member",
@@ -40,7 +42,7 @@ _WORDS = {
 }
 # The longest line, so that the counts of several files stand below each other.
 _WIDTH = 57
-_TOTALS = ("members", "device_ids", "rows")
+_TOTALS = ("members", "device_ids", "addresses", "rows")
 _GAP = 2
 _LONGEST_CELL = 40
 _LONGEST_RUN = 16
@@ -89,11 +91,10 @@ def waterfall_table(file: SealedFile | FilePreview) -> Table:
 
 
 def adds_up(waterfall: dict[str, int]) -> bool:
-    """Whether the steps of a waterfall account for every member or device id."""
-    start = waterfall.get("device_ids", waterfall["members"])
+    """Whether the steps of a waterfall account for every member, device id or address."""
     steps = list(waterfall)
-    reasons = steps[steps.index("device_ids") + 1 : -1] if "device_ids" in waterfall else steps[1:-1]
-    return start - sum(waterfall[reason] for reason in reasons) == waterfall["rows"]
+    start = max(steps.index(total) for total in _TOTALS[:-1] if total in waterfall)
+    return waterfall[steps[start]] - sum(waterfall[reason] for reason in steps[start + 1 : -1]) == waterfall["rows"]
 
 
 def preview_headline(file: FilePreview) -> str:
