@@ -82,12 +82,12 @@ def test_what_is_staged_too_long_goes(
     counts = clean_up(installation)
     assert {name: counts[name] for name in ("removed_days", "removed_stages", "held_days", "swept_folders")} == {
         "removed_days": 1,
-        "removed_stages": 4,
+        "removed_stages": 6,
         "held_days": 0,
         "swept_folders": 0,
     }
     assert folded(caplog)[1]["Removed, sealed more than 30 days ago"] == [
-        f"high_value_customers 2026-11-20: 4 stages, {counts['removed_bytes']:,} bytes"
+        f"high_value_customers 2026-11-20: 6 stages, {counts['removed_bytes']:,} bytes"
     ]
     assert list(installation.staging.iterdir()) == []
     assert installation.leaks() == []
@@ -115,7 +115,7 @@ def test_a_delivery_that_is_not_finished_holds_its_day(
     counts = clean_up(installation)
     assert (counts["removed_days"], counts["held_days"]) == (0, 1)
     (held,) = folded(caplog)[1]["Kept although older: a delivery is not finished, see liveramp deliveries"]
-    assert held.startswith("high_value_customers 2026-11-20: 4 stages, ")
+    assert held.startswith("high_value_customers 2026-11-20: 6 stages, ")
 
 
 @pytest.mark.parametrize("days", ["0", "-1"])
@@ -136,7 +136,7 @@ def test_a_day_through_s3(installation: Installation, box: LiveRampBox, s3: S3Se
     assert sorted(file.status for file in box.files()) == ["ingested", "ingested"]
     listed = s3.client().list_objects_v2(Bucket=bucket)["Contents"]
     heads = [s3.client().head_object(Bucket=bucket, Key=each["Key"]) for each in listed]
-    assert len(listed) == 8
+    assert len(listed) == 12
     assert {(head["ServerSideEncryption"], head["SSEKMSKeyId"]) for head in heads} == {("aws:kms", "alias/liveramp")}
     assert list(installation.staging.rglob("*")) == []
     place = returned_by("extract")["place"]
@@ -152,7 +152,7 @@ def test_maintenance_cleans_the_bucket(
     installation.run()
     assert clean_up(installation)["removed_stages"] == 0
     monkeypatch.setattr("liveramp_provider.settings.keep", lambda: timedelta(days=-1))
-    assert clean_up(installation)["removed_stages"] == 4
+    assert clean_up(installation)["removed_stages"] == 6
     assert s3.client().list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 

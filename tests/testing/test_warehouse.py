@@ -237,14 +237,14 @@ def test_nobody_is_real(warehouse: Path) -> None:
 
 
 def test_every_class_of_the_pii_waterfall_occurs(pii_reading: Reading) -> None:
-    """Members fall out of the file for every reason there is, and most stay."""
-    assert min(pii_reading.waterfall.values()) > 0
+    """Members fall out of the file for every reason there is, and most stay; formulas are no dirt of real life."""
+    assert {reason for reason, count in pii_reading.waterfall.items() if not count} == {"key_formula", "formula"}
     assert 0.7 < pii_reading.waterfall["rows"] / pii_reading.waterfall["members"] < 0.97
 
 
 def test_every_blanked_reason_occurs(pii_reading: Reading) -> None:
     """Kept rows, too, have values that had to be left blank, and control characters."""
-    assert min(pii_reading.blanked.values()) > 0
+    assert {reason for reason, count in pii_reading.blanked.items() if not count} == {"formula"}
     assert pii_reading.control_character > 0
 
 
