@@ -214,7 +214,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_grade_of_evidence_is_documented() -> None:
     """The page explains each grade that a delivery can have, the strongest first, and no other."""
-    assert re.findall(r"^- `(E\d|S|C|P)`: ", page("cli.md"), re.MULTILINE) == list(EVIDENCE)
+    assert re.findall(r"^- `(E\d|L|S|C|P)`: ", page("cli.md"), re.MULTILINE) == list(EVIDENCE)
 
 
 # The rules.

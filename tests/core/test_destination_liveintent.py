@@ -126,8 +126,8 @@ ADDRESSES = (
 def plainly_read(people: Mapping[str, Mapping[str, object]]) -> set[str]:
     """What the file of SHA-256 holds, read without any of our rules."""
     found = set()
-    for given in (value for person in people.values() for value in person.values()):
-        text = str(given or "").strip()
+    for value in (one for person in people.values() for one in person.values()):
+        text = str(value or "").strip()
         if re.fullmatch("[0-9a-fA-F]{64}", text):
             found.add(text.lower())
         elif re.fullmatch(r"[^@]+@[^@.]+(\.[^@.]+)+", text) and len(text) <= 254:
