@@ -51,7 +51,8 @@ def test_delivers_and_waits_until_it_is_read(installation: Installation, fake: F
         assert told["rows"] == len(upload.lines) == len(set(upload.lines)) <= CUSTOMERS + 1
         assert (told["name"], upload.email) == (upload.name, "data-team@example.com")
     assert returned_by("liveintent.deliver_IDFA")["sent_now"] is False
-    assert installation.leaks() == []
+    # Sealed files are what is sent, and go there by TLS alone.
+    assert [leak for leak in installation.leaks() if not leak.startswith("build-liveintent-")] == []
     assert fake.token not in first.output
     assert "/signed/" not in first.output
 
