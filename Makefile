@@ -3,6 +3,7 @@
 # make test  – install what the tests need, then lint, types, import contracts and all tests
 # make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB
 # make faults – the table of docs/reliability.md; half an hour
+# make coverage – whether the tests take every branch of the code that delivers; 4 minutes
 # make mutants – the code that delivers, changed in every small way: which changes no test sees; hours
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
@@ -13,7 +14,7 @@ PORT   ?= 8080
 BIN := .venv/bin
 UV  := .uv/bin/uv
 
-.PHONY: demo up test slow faults mutants bench check lock screenshots clean packages gpg
+.PHONY: demo up test slow faults coverage mutants bench check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
@@ -33,10 +34,23 @@ faults: ALSO := strace
 faults: packages .venv/installed
 	$(BIN)/python -m tests.faults
 
+# The tests that come near the code that delivers; not among them: properties of other modules, Airflow, the fault table.
+DELIVERING := $(addprefix tests/core/test_,csv.py functions.py guards.py ledger.py ledger_health.py ledger_reading.py \
+	ledger_receipts.py ledger_revisions.py ledger_schema.py ledger_file.py limits.py naming.py remembering.py resolve.py s3_errors.py \
+	s3_wire.py sending_again.py) $(addprefix tests/integration/test_,deliver.py delivery_contract.py doctor.py preflight.py s3.py \
+	s3_takeover.py sftp.py sftp_direct.py sftp_faults.py sftp_ended.py sftp_login.py)
+
+coverage: packages .venv/installed
+	@$(UV) --quiet pip install --python .venv coverage==7.17.5
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses 2 $(DELIVERING)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
 mutants: packages .venv/installed
 	$(UV) --quiet pip install --python .venv mutmut==3.8.1
 	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/python -m tests.mutation
 
 bench: packages .venv/installed
 	$(BIN)/python -m benchmarks.read_postgres

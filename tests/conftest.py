@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -61,6 +62,16 @@ def ledger_database(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerDat
         return LedgerDatabase(tmp_path / "ledger.sqlite")
     server: PostgresServer = request.getfixturevalue("ledger_server")
     return LedgerDatabase(server.new_schema(f"ledger_{uuid4().hex}"))
+
+
+@pytest.fixture(params=["Pacific/Kiritimati", "Pacific/Niue"])
+def far_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A worker whose clock on the wall is 14 hours before, or 11 behind, UTC."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def pytest_sessionfinish() -> None:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk import DAG
-from hypothesis import given
-from hypothesis import strategies as st
 
 from liveramp_provider.core.channels import EmailChannel, SlackChannel, WebhookChannel
 from liveramp_provider.core.ledger import Health, Ledger, State
@@ -49,47 +47,6 @@ WATCHED = Watched(
     files=(("liveramp", "PII"), ("liveramp", "D")),
     channels=(EMAIL, SlackChannel(conn_id="slack"), WebhookChannel(conn_id="webhook")),
 )
-
-
-# The rule.
-
-
-@given(runs=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["", "extract", "preflight"])), max_size=30))
-def test_the_newest_day_tells_how_things_are(runs: list[tuple[int, str]]) -> None:
-    """In whatever order days are run, health is what the last run of the newest day left, and trouble has a first."""
-    health = Health.before_all("vip")
-    for number, trouble in runs:
-        health = health.after(DAY + timedelta(days=number), trouble)
-
-    if runs:
-        newest = max(number for number, _ in runs)
-        last = next(trouble for number, trouble in reversed(runs) if number == newest)
-        assert (health.day, health.trouble) == (DAY + timedelta(days=newest), last)
-        assert health.since <= health.day
-
-
-def test_trouble_that_changes_its_kind_keeps_its_first_day() -> None:
-    """A failure in another task is news, but the trouble is as old as its first day; a delivery ends it."""
-    health = Health.before_all("vip").after(DAY, "extract").after(DAY + timedelta(days=1), "preflight")
-    assert (health.trouble, health.since) == ("preflight", DAY)
-    well = health.after(DAY + timedelta(days=2), "")
-    assert (well.trouble, well.since) == ("", DAY + timedelta(days=2))
-    assert well.after(DAY, "extract") == well
-
-
-def test_the_ledger_keeps_the_health_of_each_audience(tmp_path: Path) -> None:
-    """What is noted is found again, by another process too; a late writer with an older day changes nothing."""
-    path = tmp_path / "ledger.sqlite"
-    ledger = Ledger.in_file(path)
-    assert ledger.health("vip") == Health.before_all("vip")
-    ill = Health(audience="vip", day=DAY, trouble="extract", since=DAY - timedelta(days=3))
-    ledger.note_health(ill)
-    ledger.note_health(Health(audience="other", day=DAY, trouble="", since=DAY))
-    ledger.note_health(Health(audience="vip", day=DAY - timedelta(days=1), trouble="", since=DAY))
-
-    assert Ledger.in_file(path).health("vip") == ill
-    ledger.note_health(ill.after(DAY, ""))
-    assert ledger.health("vip").trouble == ""
 
 
 # The words.

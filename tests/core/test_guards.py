@@ -89,6 +89,11 @@ def delivered(*, days: int = -1, header: tuple[str, ...] = HEADER, members: int 
     )
 
 
+def test_every_guard_has_a_meaning() -> None:
+    """What is accepted by a word is said in words, for each another."""
+    assert len({guard.meaning for guard in Guard}) == len(Guard)
+
+
 def test_nothing_to_compare_with() -> None:
     """Nothing speaks against a first delivery, however it looks."""
     for method in ("incremental", "segment_refresh", "full_refresh"):
@@ -230,7 +235,9 @@ def test_all_that_is_wrong_at_once(ledger: Ledger, file: SealedFile) -> None:
     claimed(ledger, replace(file, day=date(2026, 11, 22), members=100), State.COMMITTED)
     there, bad = destination(FOLDER, update_method="full_refresh"), due(header=("CCID",), members=10)
     past = past_of(bad, ledger)
-    with pytest.raises(OutOfOrderError, match=r"trigger the day with accept: \[backdated, header, shrink\]"):
+    reasons = r"was not sent: it is of .* next delivery; its header .* with LiveRamp first; 10 members, .* account\. "
+    way_out = r"To send it .* with accept: \[backdated, header, shrink\], and the reason in accept_why\.$"
+    with pytest.raises(OutOfOrderError, match=reasons + way_out):
         judge(bad, there, past, NOTHING_ACCEPTED)
     some = Acceptance(guards=frozenset({Guard.BACKDATED, Guard.SHRINK}), why="agreed")
     with pytest.raises(SchemaDriftError, match=r"accept: \[header\]"):
@@ -250,6 +257,16 @@ def test_what_is_kept(ledger: Ledger, file: SealedFile, ledger_database: LedgerD
         (key, "header", "dag/run 1/deliver", "agreed with LiveRamp"),
         (key, "shrink", "dag/run 1/deliver", "and again"),
     ]
+
+
+def test_whose_word_it_was(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
+    """A person's word is kept once for each delivery, and another person's beside it."""
+    for holder, day in (("run 1", 20), ("run 2", 20), ("run 1", 21), ("run 1", 20)):
+        claim = ledger.claim(replace(file, day=date(2026, 11, day)), folder=FOLDER, holder=holder)
+        claim.accept(["header"], why="agreed with LiveRamp")
+        claim.release()
+    kept = ledger_database.sql("select who, count(*) from liveramp_acceptances group by who order by who")
+    assert kept == [("run 1", 2), ("run 2", 1)]
 
 
 def test_a_worker_that_was_taken_over_accepts_nothing(
@@ -288,7 +305,8 @@ def test_an_older_day_is_refused_before_it_is_read(
         check_history(two_files("EMAIL1"), DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
         assert "2026-11-21 was delivered already" in caplog.text
     else:
-        with pytest.raises(OutOfOrderError, match=r"PII_2026-11-20.*\n.*D_2026-11-20"):
+        named = r"^3242_high_value-PII_2026-11-20\.csv.*\n3242_high_value-D_2026-11-20\.csv"
+        with pytest.raises(OutOfOrderError, match=named):
             check_history(two_files("EMAIL1"), DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
     word = Acceptance(guards=frozenset({Guard.BACKDATED}), why="rolled back on purpose")
     check_history(two_files("EMAIL1"), DAY, 1, ledger=ledger, acceptance=word)
@@ -319,3 +337,22 @@ def test_another_delimiter_is_another_header(ledger: Ledger, file: SealedFile) -
     check_history(pipes, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
     with pytest.raises(SchemaDriftError):
         check_history(commas, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+
+
+def test_a_revision_is_judged_before_a_row_is_read(ledger: Ledger, file: SealedFile) -> None:
+    """By the name that it would have, although the revision before is delivered."""
+    for slot in ("PII", "D"):
+        claimed(ledger, replace(file, slot=slot), State.COMMITTED)
+    changed = two_files("EMAIL1", "VIP")
+    check_history(changed, DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+    claimed(ledger, replace(file, day=date(2026, 11, 21), slot="D"), State.COMMITTED)
+    with pytest.raises(SchemaDriftError, match=r"^3242_high_value-PII_2026-11-20_r2\.csv.*\n.*-D_2026-11-20_r2\.csv"):
+        check_history(changed, DAY, 2, ledger=ledger, acceptance=NOTHING_ACCEPTED)
+
+
+def test_a_delivered_file_hides_no_other(ledger: Ledger, file: SealedFile) -> None:
+    """What is left of a day is judged, wherever it stands in the audience file."""
+    claimed(ledger, file, State.COMMITTED)
+    claimed(ledger, replace(file, day=date(2026, 11, 21), slot="D"), State.COMMITTED)
+    with pytest.raises(OutOfOrderError, match="high_value-D_2026-11-20"):
+        check_history(two_files("EMAIL1"), DAY, 1, ledger=ledger, acceptance=NOTHING_ACCEPTED)

@@ -6,18 +6,19 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise, product
 from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
-from liveramp_provider.core.ledger import Claim, Delivery, Health, State, delivery_id
+from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, header_digest, resolve
 from liveramp_provider.core.ledger.ledger import LEASE_S
-from liveramp_provider.core.ledger.records import metadata
-from tests.deliveries import DAY, sealed_file
+from liveramp_provider.core.ledger.records import UtcDateTime, metadata
+from tests.deliveries import DAY, NAME, sealed_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +94,7 @@ def test_mapping_is_not_in_the_identity(ledger: Ledger, file: SealedFile, tmp_pa
     """Other columns, another file name or folder are the same delivery, so a delivered day stays delivered."""
     first = claimed(ledger, file, State.COMMITTED).delivery
     edited = sealed_file(tmp_path / "new", b"other bytes", name="other.csv", header=("CCID",), rows=99)
-    again = ledger.claim(edited, folder="/uploads/other", holder="run 2")
-    assert again.delivery == first
+    assert ledger.claim(edited, folder="/uploads/other", holder="run 2") == Claim(ledger, first)
 
 
 def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
@@ -105,6 +105,9 @@ def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
     assert before <= delivery.lease_until - timedelta(seconds=LEASE_S) <= datetime.now(UTC)
     assert (delivery.name, delivery.folder, delivery.rows, delivery.members) == (file.name, FOLDER, 30, 30)
     assert (delivery.size_bytes, delivery.sha256, delivery.csv_sha256) == (12, file.sha256, "c" * 64)
+    assert (delivery.recipient, delivery.suppression_sha256) == ("A" * 40, "")
+    assert (delivery.temp_path, delivery.host_key, delivery.evidence, delivery.committed_at) == ("", "", "", None)
+    assert delivery.header_sha256 == header_digest(file.header)
 
 
 def test_busy_until_the_lease_ends(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
@@ -194,7 +197,8 @@ def test_doubt_stays(ledger: Ledger, file: SealedFile) -> None:
     found = ledger.find(delivery_id(**IDENTITY))
     assert found is not None
     assert (found.state, found.evidence) == (State.IN_DOUBT, "")
-    with pytest.raises(DeliveryInDoubtError, match="Files page"):
+    told = f"^{FOLDER}/{NAME}: an earlier run could not find out whether LiveRamp has this file, .* Files page"
+    with pytest.raises(DeliveryInDoubtError, match=told):
         ledger.claim(file, folder=FOLDER, holder="run 1")
 
 
@@ -226,7 +230,8 @@ def test_one_of_many_tries_goes_on(workers: int, ledger_database: LedgerDatabase
         barrier.wait()
         try:
             return here.claim(file, folder=FOLDER, holder="run 1")
-        except DeliveryBusyError:
+        except DeliveryBusyError as busy:
+            assert str(busy) == f"{NAME} was taken by another worker just now. A task tries it again."  # noqa: PT017
             return None
 
     with ThreadPoolExecutor(workers) as pool:
@@ -327,6 +332,54 @@ def test_times_come_back_in_utc(ledger: Ledger, file: SealedFile) -> None:
     }
 
 
+@pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=9))])
+def test_moments_of_any_database_are_in_utc(zone: timezone | None) -> None:
+    """What comes without a zone is UTC already; what comes in the zone of a database is the same moment in UTC."""
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    told = noon.replace(tzinfo=None) if zone is None else noon.astimezone(zone)
+    moment = UtcDateTime().process_result_value(told, sqlite.dialect())
+    assert moment is not None
+    assert (moment, moment.tzinfo) == (noon, UTC)
+
+
+def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> None:
+    """Only what was delivered has a proof, only what is in doubt asks for a person, and its id is short for people."""
+    claim = claimed(ledger, file, State.UPLOADING)
+    claim.advance(State.VERIFIED, evidence="E3")
+    claim.advance(State.INTENT)
+    assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", False)
+    assert claim.delivery.short_id == delivery_id(**IDENTITY)[:12]
+    delivered = replace(claim.delivery, state=State.COMMITTED)
+    assert (delivered.proof, delivered.in_doubt) == ("E3", False)
+    claim.doubt("nobody can know")
+    assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", True)
+
+
+@pytest.mark.usefixtures("far_zone")
+def test_the_zone_of_a_worker_changes_nothing(ledger: Ledger, file: SealedFile) -> None:
+    """A lease and the time of a delivery are moments, wherever the clock on the wall of a worker stands."""
+    begun = datetime.now(UTC)
+    claim = ledger.claim(file, folder=FOLDER, holder="run 1")
+    claim.advance(State.UPLOADING)
+    claim.accept(["header"], why="agreed with LiveRamp")
+    other = ledger.claim(replace(file, day=date(2026, 11, 21)), folder=FOLDER, holder="run 1")
+    beside = ledger.beside(other.delivery)
+    assert beside is not None
+    assert beside.delivery_id == claim.delivery.delivery_id
+    claim.release()
+    assert ledger.beside(other.delivery) is None
+    found = ledger.find(claim.delivery.delivery_id)
+    assert found is not None
+    assert begun <= found.created_at <= found.updated_at <= datetime.now(UTC)
+    doubtful = claimed(ledger, replace(file, day=date(2026, 11, 22)), State.INTENT)
+    doubtful.doubt("nobody can know")
+    resolve(ledger, doubtful.delivery.delivery_id, Outcome.DELIVERED, why="it is there", who="ann")
+    closed = ledger.find(doubtful.delivery.delivery_id)
+    assert closed is not None
+    assert closed.committed_at is not None
+    assert begun <= closed.committed_at <= datetime.now(UTC)
+
+
 def test_columns() -> None:
     """The ledger has these columns and no other: ids, states, counts, digests, times, reasons; nothing of a person."""
     delivered = {
@@ -339,6 +392,7 @@ def test_columns() -> None:
         "liveramp_acceptances": {"delivery_id", "guard", "who", "why", "at"},
         "liveramp_deliveries": of_a_delivery,
         "liveramp_health": {"audience", "day", "trouble", "since"},
+        "liveramp_probes": {"conn_id", "folder", "server", "renames", "tells_sizes", "removes", "at"},
         "liveramp_receipts": delivered | {"number", "previous_sha256", "receipt_sha256"},
         "liveramp_resolutions": {"delivery_id", "outcome", "why", "who", "at"},
         "liveramp_revisions": {"delivery_id", "revision", "why", "who", "at"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,15 +13,27 @@ from liveramp_provider.core.ledger import Ledger, State
 from tests.core.test_ledger import claimed
 from tests.deliveries import sealed_file
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 def test_private_file(tmp_path: Path) -> None:
     """The ledger's file and a folder made for it are its owner's alone."""
     path = tmp_path / "state" / "ledger.sqlite"
     Ledger.in_file(path)
     assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
+
+
+def test_folders_are_made(tmp_path: Path) -> None:
+    """Every folder on the way to a ledger is made when it is missing."""
+    path = tmp_path / "not" / "here" / "yet" / "ledger.sqlite"
+    Ledger.in_file(path)
+    assert path.stat().st_size > 0
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    """Between two operations the ledger's file is closed, so that a worker that forks shares no open SQLite file."""
+    path = tmp_path / "ledger.sqlite"
+    claimed(Ledger.in_file(path), sealed_file(tmp_path / "sealed"), State.SEALED)
+    opened = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert path not in opened
 
 
 def test_strange_path(tmp_path: Path) -> None:
@@ -50,7 +62,9 @@ def test_place_that_cannot_be(tmp_path: Path) -> None:
 def test_any_engine_of_sqlite(tmp_path: Path) -> None:
     """A ledger lives in whatever SQLite engine it is given, such as that of an Airflow connection."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/other.sqlite")
-    assert claimed(Ledger(engine), sealed_file(tmp_path / "sealed"), State.COMMITTED).delivery.state is State.COMMITTED
+    assert (
+        claimed(Ledger.at(engine), sealed_file(tmp_path / "sealed"), State.COMMITTED).delivery.state is State.COMMITTED
+    )
     engine.dispose()
 
 

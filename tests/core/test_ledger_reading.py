@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from liveramp_provider.core.errors import LedgerError
 from liveramp_provider.core.ledger import State, place_of, reading, recorded
+from liveramp_provider.core.ledger.reading import reason_of
 from tests.core.test_ledger import claimed
 from tests.core.test_ledger_schema import of_the_version_before
 from tests.deliveries import DAY, sealed_file
@@ -33,6 +34,15 @@ def test_deliveries_by_day_audience_and_state(ledger_database: LedgerDatabase, t
     assert found(audience="b", state=State.COMMITTED) == [("b", 20), ("b", 19)]
     assert found(day=date(2026, 11, 20), state=State.UPLOADING) == [("a", 20)]
     assert found(audience="c") == []
+
+
+def test_where_it_is_and_what_is_wrong(tmp_path: Path) -> None:
+    """A ledger is named by its path or by its server; a driver without words is named by its error."""
+    assert place_of(tmp_path / "ledger.sqlite") == str(tmp_path / "ledger.sqlite")
+    server = sa.create_engine("postgresql+psycopg2://ann:hunter2@db.example.com:5432/ledger?connect_timeout=3")
+    assert place_of(server) == "postgresql+psycopg2://db.example.com:5432/ledger"
+    silent = sa.exc.OperationalError("select 1", {}, Exception())
+    assert (reason_of(silent), reason_of(sa.exc.NoSuchTableError("t"))) == ("OperationalError", "NoSuchTableError")
 
 
 def test_it_can_write_nothing(ledger_database: LedgerDatabase, tmp_path: Path) -> None:

@@ -117,10 +117,18 @@ def test_a_newer_schema_is_refused(ledger_database: LedgerDatabase, tmp_path: Pa
     """A worker that was forgotten in an upgrade delivers nothing, and says what it lacks; the ledger stays as it is."""
     claimed(ledger_database.open(), sealed_file(tmp_path / "sealed"), State.SEALED)
     ledger_database.sql(f"update {migrations.VERSION_TABLE} set version_num = '9000'")
-    with pytest.raises(LedgerError, match=rf"schema is 9000, and this version of the package knows {SCHEMA_VERSION}"):
+    told = rf"schema is 9000, .* package knows {SCHEMA_VERSION} only\. Install .*\. Nothing .* the ledger\.$"
+    with pytest.raises(LedgerError, match=told):
         ledger_database.open()
     assert ledger_database.sql(f"select version_num from {migrations.VERSION_TABLE}") == [("9000",)]
     assert len(ledger_database.sql("select 1 from liveramp_deliveries")) == 1
+
+
+def test_a_version_that_was_never_written(ledger_database: LedgerDatabase) -> None:
+    """An empty table of versions is that of an empty ledger."""
+    ledger_database.sql(f"create table {migrations.VERSION_TABLE} (version_num varchar(32) not null)")
+    ledger_database.open()
+    assert ledger_database.sql(f"select version_num from {migrations.VERSION_TABLE}") == [(SCHEMA_VERSION,)]
 
 
 def test_another_tenants_versions_stay(ledger_database: LedgerDatabase) -> None:
@@ -186,6 +194,19 @@ def test_nothing_is_said(ledger_database: LedgerDatabase) -> None:
         for _ in range(2)
     ]
     assert [(done.stdout, done.stderr) for done in said] == [("True\n", ""), ("False\n", "")]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("", 30), ("?connect_timeout=7", 7)], ids=["unsaid", "said"])
+def test_no_wait_for_a_server_is_endless(asked: str, expected: int) -> None:
+    """Libpq is told how long to wait, unless the connection says it; nothing of its own is changed."""
+    engine = sa.create_engine(f"postgresql+psycopg2://ann:hunter2@127.0.0.1:1/ledger{asked}")
+    told: list[dict[str, object]] = []
+    sa.event.listen(engine, "do_connect", lambda *event: told.append(event[-1]))
+    with pytest.raises(LedgerError, match="does not answer"):
+        Ledger(engine)
+    (parameters,) = told
+    assert (int(str(parameters["connect_timeout"])), parameters["tcp_user_timeout"]) == (expected, 60_000)
+    assert set(parameters) == {"host", "dbname", "user", "password", "port", "connect_timeout", "tcp_user_timeout"}
 
 
 def test_half_a_step_is_none(ledger_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

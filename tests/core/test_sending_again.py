@@ -116,7 +116,7 @@ def test_before_a_row_is_read(day: Day, tmp_path: Path) -> None:
     with pytest.raises(RevisionError, match=r"revision 2 of .* follows revision 1, of which no file was delivered"):
         check_revision(day.audience, DAY, 2, ledger=ledger)
     claimed(ledger, day.file(1), State.INTENT)
-    with pytest.raises(RevisionError, match="no file was delivered"):
+    with pytest.raises(RevisionError, match=r"no file was delivered\. Deliver that one first; .* lists what was\.$"):
         check_revision(day.audience, DAY, 2, ledger=ledger)
     claimed(ledger, day.file(1), State.INTENT).advance(State.COMMITTED, committed_at=datetime.now(UTC))
     check_revision(day.audience, DAY, 2, ledger=ledger)
@@ -128,5 +128,22 @@ def test_a_name_that_would_be_too_long(day: Day, tmp_path: Path) -> None:
     """Where the first name just fits, its revision would not be taken, and that is said before anything is made."""
     destination = replace(day.audience.destinations[0], filename="x" * 246)
     made = replace(day.audience, destinations=(destination,))
+    ledger = Ledger.in_file(tmp_path / "ledger.sqlite")
     with pytest.raises(RevisionError, match="253 characters, and 250 are the most"):
-        check_revision(made, DAY, 2, ledger=Ledger.in_file(tmp_path / "ledger.sqlite"))
+        check_revision(made, DAY, 2, ledger=ledger)
+
+
+def test_a_name_that_just_fits(day: Day, tmp_path: Path) -> None:
+    """The longest name that LiveRamp takes is no fault, and one character more is, by the name that would be sent."""
+    ledger = Ledger.in_file(tmp_path / "ledger.sqlite")
+    claimed(ledger, day.file(1), State.COMMITTED)
+    template = "{audience}-{kind}_{date}_"
+    taken = len(f"{day.audience.id}-{day.file(1).slot}_{DAY}_") + len("_r2.csv")
+    for filler in (250 - taken, 251 - taken):
+        destination = replace(day.audience.destinations[0], filename=template + "x" * filler)
+        made = replace(day.audience, destinations=(destination,))
+        if taken + filler == 250:
+            check_revision(made, DAY, 2, ledger=ledger)
+            continue
+        with pytest.raises(RevisionError, match=f"^{day.audience.id}-{day.file(1).slot}_{DAY}_x+_r2.csv: 251"):
+            check_revision(made, DAY, 2, ledger=ledger)

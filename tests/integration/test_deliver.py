@@ -78,7 +78,7 @@ def test_recovery_after_the_receiver_took_the_file(delivering: Delivering) -> No
 def test_verified_upload_that_vanished(delivering: Delivering) -> None:
     """An upload that vanished although nobody had begun to rename it is a matter for a person."""
     delivering.claim(State.UPLOADING, State.VERIFIED)
-    with pytest.raises(DeliveryInDoubtError, match="vanished before its rename"):
+    with pytest.raises(DeliveryInDoubtError, match=f"/{NAME}: the upload vanished before its rename, and"):
         delivering.deliver()
     assert delivering.recorded().state is State.IN_DOUBT
     with pytest.raises(DeliveryInDoubtError):

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,14 +117,26 @@ def test_receipt(delivering: Delivering, receiver: Receiver) -> None:
     assert receipt.sent_now
 
 
-def test_rerun_sends_nothing(delivering: Delivering, receiver: Receiver) -> None:
+@pytest.mark.usefixtures("far_zone")
+def test_when_it_arrived(delivering: Delivering) -> None:
+    """The time of a receipt is a moment, wherever the clock on the wall of the worker stands."""
+    begun = datetime.now(UTC)
+    assert begun <= delivering.deliver().committed_at <= datetime.now(UTC)
+
+
+def test_rerun_sends_nothing(delivering: Delivering, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     """A rerun gives the old receipt without so much as a connection, whatever has become of the staged file."""
+    caplog.set_level("INFO", "liveramp_provider")
     first = delivering.deliver()
     contacts = receiver.contacts()
     rebuilt = sealed_file(delivering.file.path, b"rebuilt", members=99)
     small, broken = replace(rebuilt, members=3), delivering.file
     for file in (rebuilt, small, broken):
+        caplog.clear()
         assert delivering.deliver(file, holder="run 2") == replace(first, sent_now=False)
+        assert caplog.messages == [
+            f"deliver: {NAME} was delivered at {first.committed_at:%F %H:%M} UTC; nothing is sent"
+        ]
     assert receiver.contacts() == contacts
 
 
@@ -285,8 +297,8 @@ def test_errors_hold_no_member(delivering: Delivering, receiver: Receiver, caplo
         delivering.deliver(file)
     delivering.transport = receiver.transport
     delivering.deliver(file)
-    line = f"deliver: {NAME}, 30 rows, 720 bytes, {receiver.evidence} ("
-    assert any(message.startswith(line) for message in caplog.messages)
+    line = rf"deliver: {NAME}, 30 rows, 720 bytes, {receiver.evidence} \([0-9.a-z ]+ s(, [0-9.,]+ ([kM]?B|bytes)/s)?\)"
+    assert any(re.fullmatch(line, message) for message in caplog.messages)
     assert "jane.doe" not in caplog.text + str(caught.value)
 
 
@@ -344,6 +356,7 @@ def test_a_late_day(delivering: Delivering, receiver: Receiver, caplog: pytest.L
     assert receiver.arrived()[NAME] == CONTENT
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert f"{NAME} is of 2026-11-20, and 2026-11-21 was delivered already" in warning
+    assert warning.endswith(" between the two comes back at LiveRamp")
 
 
 def test_judged_again_under_the_claim(delivering: Delivering, receiver: Receiver, tmp_path: Path) -> None:
@@ -362,6 +375,28 @@ def test_judged_again_under_the_claim(delivering: Delivering, receiver: Receiver
     (begun,) = recorded(delivering.ledger_file, day=DAY)
     assert (begun.state, begun.holder) == (State.SEALED, "older")
     delivering.deliver(holder="somebody else")
+
+
+def test_delivered_by_another_meanwhile(delivering: Delivering, receiver: Receiver, tmp_path: Path) -> None:
+    """A file that another run delivers while this one is checking it is not sent once more."""
+    with PausedFile(tmp_path / "slow", CONTENT) as paused, ThreadPoolExecutor(1) as workers:
+        slow = workers.submit(delivering.deliver, replace(delivering.file, path=paused.path), holder="slow")
+        with paused.path.open("wb") as seal:  # opens when the slow one has come so far
+            first = delivering.deliver(holder="quick")
+            contacts = receiver.contacts()
+            seal.write(CONTENT)
+        assert slow.result() == replace(first, sent_now=False)
+    assert receiver.contacts() == contacts
+
+
+def test_a_ledger_changed_by_hand(delivering: Delivering) -> None:
+    """A delivery that was committed at no time was not committed by us: nothing is sent, and that is said."""
+    delivering.deliver()
+    with sqlite3.connect(delivering.ledger_file) as database:
+        database.execute("update liveramp_deliveries set committed_at = null")
+    database.close()
+    with pytest.raises(LedgerError, match=f"{NAME}: committed without a time; the ledger was changed by hand"):
+        delivering.deliver()
 
 
 def test_no_refresh_overtakes_another(delivering: Delivering, receiver: Receiver) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,12 +89,14 @@ def wrong_recipient(ready: Destination) -> Encryption:
     return replace(ready.encryption, recipients=("B" * 40,))
 
 
-def test_ready(ready: Destination, server: OpenSshServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_ready(ready: Destination, keys: PgpKeys, server: OpenSshServer, caplog: pytest.LogCaptureFixture) -> None:
     """With nothing wrong it passes, and says which destinations are ready and which key will be used."""
     caplog.set_level("INFO")
     preflight(audience(ready, replace(ready, id="plain", encryption=None)), transport=ways(server))
-    assert any(message.startswith("preflight: ready for liveramp, plain (") for message in caplog.messages)
-    assert any(message.startswith("preflight: liveramp: encrypts to subkey ") for message in caplog.messages)
+    (ready_after,) = [message for message in caplog.messages if message.startswith("preflight: ready for ")]
+    assert re.fullmatch(r"preflight: ready for liveramp, plain \((under )?[0-9.]+ s\)", ready_after)
+    (key,) = [message for message in caplog.messages if message.startswith("preflight: liveramp: encrypts to subkey ")]
+    assert key.endswith(f" of {keys.fingerprint}")
 
 
 def test_nothing_is_written(ready: Destination, tmp_path: Path) -> None:
@@ -166,10 +169,14 @@ def test_a_key_that_ends_soon(
         changed = key_file(ready, tmp_path, owner.public(primary), primary)
     finally:
         owner.close()
+    caplog.set_level("INFO")
     preflight(audience(changed), transport=ways(server))
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     until = datetime.now(UTC) + timedelta(days=days)
-    assert [f"the key {primary} ends on {until:%Y-%m-%d}" in warning for warning in warnings] == [True] * warned
+    (key,) = [message for message in caplog.messages if "encrypts to subkey" in message]
+    assert key.endswith(f" of {primary}, valid until {until:%Y-%m-%d}")
+    told = re.compile(rf"preflight: liveramp: the key {primary} ends on {until:%Y-%m-%d}, .* pin both in recipient\.")
+    assert [bool(told.fullmatch(warning)) for warning in warnings] == [True] * warned
 
 
 def test_all_faults_at_once(ready: Destination, server: OpenSshServer) -> None:
@@ -184,9 +191,17 @@ def test_all_faults_at_once(ready: Destination, server: OpenSshServer) -> None:
     with pytest.raises(ConfigError) as caught:
         preflight(everything, transport=ways(server))
     lines = str(caught.value).splitlines()
+    assert lines[1].startswith(f"{server.host}:{server.port} shows a host key")
     expected = ["B" * 40, "shows a host key", "/nowhere/at/all", "unheard_of"]
     assert len(lines) == len(expected)
     assert all(part in line for part, line in zip(expected, lines, strict=True))
+
+
+def test_two_faults_at_once(ready: Destination, server: OpenSshServer) -> None:
+    """Of two faults neither hides the other."""
+    wrong = replace(ready, path="/nowhere/at/all", encryption=wrong_recipient(ready))
+    with pytest.raises(ConfigError, match=rf"(?s)^.*{'B' * 40}.*\n/nowhere/at/all at "):
+        preflight(audience(wrong), transport=ways(server))
 
 
 def test_faults_before_absence(ready: Destination, server: OpenSshServer) -> None:

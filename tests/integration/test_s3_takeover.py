@@ -153,7 +153,9 @@ def test_parts_that_stay_are_named(delivering: Delivering, s3: FakeS3, caplog: p
     with pytest.raises(RemoteFolderError):
         delivering.deliver()
     (upload,) = s3.unfinished
-    assert f"the parts of upload {upload} stay at {delivering.path} until" in caplog.text
+    told = f"deliver: the parts of upload {upload} stay at {delivering.path} until "
+    told += "the bucket's lifecycle rule removes them: AccessDenied"
+    assert caplog.messages == [told]
     assert delivering.recorded().temp_path == upload
 
 
@@ -174,6 +176,14 @@ def test_parts_of_a_dead_try_are_removed(delivering: Delivering, s3: FakeS3) -> 
     delivering.claim().advance(State.UPLOADING, temp_path=left)
     delivering.deliver()
     assert (s3.unfinished, s3.objects()) == ((), {KEY: CONTENT})
+
+
+@pytest.mark.usefixtures("in_parts", "may_abort")
+def test_parts_that_are_gone_are_no_news(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a dead try's parts have been removed by now, nothing is said of them."""
+    delivering.claim().advance(State.UPLOADING, temp_path="gone")
+    delivering.deliver()
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 def test_sixteen_workers(delivering: Delivering, s3: FakeS3) -> None:

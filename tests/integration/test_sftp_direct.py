@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
 
 from liveramp_provider.core.errors import (
@@ -75,8 +77,25 @@ def test_written_under_its_name(delivering: Delivering, sftp: FaultySftp) -> Non
     receipt = delivering.deliver()
     sftp.poll()
     assert (receipt.evidence, sftp.taken, sftp.leftovers) == ("E5", WHOLE, ())
+    fingerprint = asyncssh.import_public_key(sftp.host_key).get_fingerprint()
+    assert (delivering.recorded().temp_path, delivering.recorded().host_key) == ("", fingerprint)
     assert not delivering.deliver().sent_now
     assert delivering.recorded().state is State.COMMITTED
+
+
+@every(Pickup.A)
+@pytest.mark.usefixtures("far_zone")
+def test_when_it_arrived(delivering: Delivering, sftp: FaultySftp) -> None:
+    """The time of a receipt is a moment, also where it was only seen later that the file is there."""
+    begun = datetime.now(UTC)
+    assert begun <= delivering.deliver().committed_at <= datetime.now(UTC)
+    delivering.file = replace(delivering.file, slot="D", name="d.csv")
+    sftp.misbehave(Fault.LOSE_CLOSE_REPLY)
+    with pytest.raises(TransportError):
+        delivering.deliver()
+    seen = delivering.deliver()
+    assert seen.evidence == "S"
+    assert begun <= seen.committed_at <= datetime.now(UTC)
 
 
 @D_AND_E
@@ -92,7 +111,15 @@ def test_broken_line(at: int, delivering: Delivering, sftp: FaultySftp) -> None:
 
 @D_AND_E
 @pytest.mark.parametrize(
-    "fault", [Fault.FAIL_CLOSE, Fault.LOSE_CLOSE_REPLY, Fault.STALL_OPEN, Fault.STALL_WRITE, Fault.STALL_CLOSE]
+    "fault",
+    [
+        Fault.FAIL_CLOSE,
+        Fault.LOSE_CLOSE_REPLY,
+        Fault.LOSE_OPEN,
+        Fault.STALL_OPEN,
+        Fault.STALL_WRITE,
+        Fault.STALL_CLOSE,
+    ],
 )
 def test_nobody_can_know(fault: Fault, delivering: Delivering, sftp: FaultySftp) -> None:
     """Wherever an answer is missing, and nothing is there to see, a person has to look; nothing is sent twice."""
@@ -193,7 +220,8 @@ def test_resend(
     sftp.poll()
     assert sftp.taken[-1] == (NAME, CONTENT)
     assert arrived is None or [len(content) for _, content in sftp.taken] == arrived
-    assert "on_doubt: resend, so the same bytes are sent once more" in caplog.text
+    warning = caplog.messages[-1]
+    assert warning.endswith("; the audience file says on_doubt: resend, so the same bytes are sent once more")
 
 
 def test_resend_only_the_same(delivering: Delivering, sftp: FaultySftp) -> None:
@@ -203,7 +231,7 @@ def test_resend_only_the_same(delivering: Delivering, sftp: FaultySftp) -> None:
     with pytest.raises(TransportError):
         delivering.deliver()
     rebuilt = sealed_file(delivering.file.path.with_name("rebuilt"), b"rebuilt")
-    with pytest.raises(DeliveryInDoubtError, match="built anew after an earlier try had begun"):
+    with pytest.raises(DeliveryInDoubtError, match=f"{NAME}: the file was built anew after .* nobody can know whether"):
         delivering.deliver(rebuilt)
     assert sftp.taken == WHOLE
 
@@ -226,11 +254,20 @@ def test_missing_folder(delivering: Delivering, sftp: FaultySftp) -> None:
     assert delivering.recorded().state is State.SEALED
 
 
+def test_refused_when_sent_again(delivering: Delivering, sftp: FaultySftp) -> None:
+    """A no to sending again says nothing of the try before: that one may have arrived, and the ledger keeps to it."""
+    delivering.claim(State.WRITING)
+    (sftp.drop / NAME).mkdir()
+    delivering.transport = direct(sftp, resend=True)
+    assert outcome(delivering) == "TransportError"
+    assert delivering.recorded().state is State.WRITING
+
+
 def test_refused_rename_names_the_way_out(delivering: Delivering, sftp: FaultySftp) -> None:
     """Where nothing is renamed, that is said with what can be chosen; chosen, it delivers and leaves nothing behind."""
     chosen, delivering.transport = delivering.transport, way_to(sftp)
     for _ in range(2):
-        with pytest.raises(RemoteFolderError, match=r"does not let us rename.*`upload: direct`"):
+        with pytest.raises(RemoteFolderError, match=r"does not let us rename.*\. Ask .* `upload: direct` .* less\.$"):
             delivering.deliver()
     assert (sftp.taken, len(sftp.leftovers)) == ((), 1)
     delivering.transport = chosen
@@ -331,6 +368,19 @@ def test_refused_after_a_rename_that_was_not(delivering: Delivering, sftp: Fault
             delivering.deliver()
     delivering.transport = chosen
     assert delivering.deliver().evidence == "E5"
+    assert (sftp.taken, sftp.leftovers) == (WHOLE, ())
+
+
+@every(Pickup.C)
+def test_refused_after_a_rename_that_nobody_can_see(delivering: Delivering, sftp: FaultySftp) -> None:
+    """Where nothing is told of files, a refused rename leaves open whether the one before it came through."""
+    delivering.transport = way_to(sftp)
+    for fault, error in ((Fault.DROP_BEFORE_RENAME, TransportError), (Fault.RENAME_REFUSED, RemoteFolderError)):
+        sftp.misbehave(fault)
+        with pytest.raises(error):
+            delivering.deliver()
+    assert delivering.recorded().state is State.INTENT
+    assert delivering.deliver().evidence == "E4"
     assert (sftp.taken, sftp.leftovers) == (WHOLE, ())
 
 

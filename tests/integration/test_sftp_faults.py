@@ -137,7 +137,7 @@ def test_every_write_may_fail(number: int, sftp: FaultySftp, tmp_path: Path) -> 
     content = random.Random(1).randbytes(9 * MIB)
     delivering = delivering_to(sftp.folder, way_to(sftp), tmp_path, content)
     sftp.misbehave(Fault.FAIL_WRITE, at=number)
-    with pytest.raises(RemoteFullError, match=r"stores no more after [0-9,]+ of 9,437,184 bytes"):
+    with pytest.raises(RemoteFullError, match=r"stores no more after [0-9,]+ of 9,437,184 bytes: .* for room\.$"):
         delivering.deliver()
     assert (sftp.taken, sftp.leftovers) == ((), ())
     delivering.deliver()

@@ -76,6 +76,12 @@ def test_known_hosts_that_do_not_know(line: str, server: OpenSshServer, folder: 
         way_to(server, host_keys=(), known_hosts=str(known)).check(str(folder))
 
 
+def test_broken_host_key(server: OpenSshServer, folder: Path) -> None:
+    """A host key that cannot be read is said with how one is written, before any connection."""
+    with pytest.raises(ConnectionConfigError, match=r"host_key is no public key\. Write it as .*: <type> <base64>\.$"):
+        way_to(server, host_keys=("what?",)).check(str(folder))
+
+
 def test_broken_known_hosts(server: OpenSshServer, folder: Path, tmp_path: Path) -> None:
     """A known_hosts file that cannot be read as one is named, before any connection."""
     known = tmp_path / "known_hosts"
@@ -108,7 +114,7 @@ def test_private_key_with_passphrase(
     if fault is None:
         way.check(str(folder))
     else:
-        with pytest.raises(fault, match="private_key cannot be read"):
+        with pytest.raises(fault, match=r"private_key cannot be read\. Paste .* if any\.$"):
             way.check(str(folder))
 
 

@@ -378,6 +378,19 @@ def test_denials(fault: Fault, work: Work, sftp: FaultySftp) -> None:
     assert sftp.taken == ()
 
 
+def test_lost_behind_a_gateway(sftp: FaultySftp) -> None:
+    """The server says that a connection is lost, and the client's own one lives on."""
+
+    async def twice(client: asyncssh.SFTPClient) -> None:
+        with pytest.raises(asyncssh.SFTPConnectionLost):
+            await client.open(TEMPORARY, "wb")
+        await client.stat(FaultySftp.folder)
+
+    sftp.misbehave(Fault.LOSE_OPEN)
+    talk(sftp, twice)
+    assert list(sftp.drop.iterdir()) == []
+
+
 def test_open_files_cannot_be_looked_at(sftp: FaultySftp) -> None:
     """Where only the look at an open file is denied, the one by name works."""
 

@@ -60,8 +60,9 @@ def deliver(
     started = monotonic()
     found = ledger.find(delivery_id_of(file))
     if found is not None and found.state is State.COMMITTED:
-        log.info(f"deliver: {found.name} was delivered at {found.committed_at:%F %H:%M} UTC; nothing is sent")
-        return _receipt(found, sent_now=False)
+        receipt = _receipt(found, sent_now=False)
+        log.info(f"deliver: {receipt.name} was delivered at {receipt.committed_at:%F %H:%M} UTC; nothing is sent")
+        return receipt
     _check_size(file, destination, ledger)
     # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
     due = _due(file, found)

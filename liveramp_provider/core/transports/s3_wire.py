@@ -38,7 +38,7 @@ class Stretch(io.RawIOBase):
         self._progress = progress
         self._renewed = monotonic()
         self._at = 0
-        self.seek(0)
+        self._file.seek(start)
 
     def readable(self) -> bool:
         """It is."""

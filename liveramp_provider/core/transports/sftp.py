@@ -48,7 +48,7 @@ class SftpTransport:
         :raises ConfigError: As in :meth:`check`; or nothing can be written there.
         :raises TransportError: The server does not answer.
         """
-        return asyncio.run(self._probe(folder))
+        return run_apart(self._probe(folder))
 
     def send(self, file: Path, claim: Claim) -> None:
         """See :class:`liveramp_provider.core.transports.Transport`."""

@@ -80,7 +80,7 @@ async def _rename(session: Session, claim: Claim) -> None:
             raise claim.doubt("there is another file of that name, and nobody can know") from None
     except REFUSED:
         # A plain no: should the upload vanish from now on, then it was not by a rename of ours.
-        if not earlier_try_may_have or await _is_still(session, temporary):
+        if not earlier_try_may_have or await session.is_there(temporary):
             claim.advance(State.VERIFIED)
         raise RemoteFolderError(
             f"{session.where} does not let us rename in {claim.delivery.folder}, so the file has no final name yet. "
@@ -88,12 +88,6 @@ async def _rename(session: Session, claim: Claim) -> None:
             "file, which promises less."
         ) from None
     claim.advance(State.COMMITTED, committed_at=datetime.now(UTC))
-
-
-async def _is_still(session: Session, temporary: str) -> bool:
-    with suppress(*REFUSED):
-        return await session.is_there(temporary)
-    return False
 
 
 async def move(session: Session, old: str, new: str) -> None:

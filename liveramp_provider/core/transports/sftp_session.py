@@ -120,10 +120,7 @@ class Session:
         return True
 
     async def is_there(self, path: str) -> bool:
-        """Whether a file of that name is there.
-
-        :raises asyncssh.SFTPError: The server does not let us look.
-        """
+        """Whether a file of that name is there; no, where the server does not let us look."""
         return await self.within(self.client.exists(path))
 
 

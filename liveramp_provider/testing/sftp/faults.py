@@ -26,6 +26,7 @@ class Fault(StrEnum):
     RENAME_FAILS = "says failure to every kind of rename"
     DROP_BEFORE_RENAME = "hangs up instead of a rename"
     DROP_AFTER_RENAME = "renames, and hangs up without a word"
+    LOSE_OPEN = "does not open, and says that a connection is lost, as a gateway does that lost its own"
     STALL_OPEN = "does not open, and says nothing, while the connection stays alive"
     STALL_WRITE = "says nothing any more when byte `at` of a file has arrived"
     STALL_FSTAT = "says nothing when it is asked for the size of an open file"
@@ -70,6 +71,7 @@ MET_BY: dict[Fault, tuple[Call, ...]] = {
     Fault.RENAME_FAILS: _BOTH,
     Fault.DROP_BEFORE_RENAME: _BOTH,
     Fault.DROP_AFTER_RENAME: _BOTH,
+    Fault.LOSE_OPEN: ("open",),
     Fault.STALL_OPEN: ("open",),
     Fault.STALL_WRITE: ("write",),
     Fault.STALL_FSTAT: ("fstat",),

@@ -55,6 +55,8 @@ class FaultyFolder(DropFolder):
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         """Open a file."""
         faults = self._called("open", path)
+        if Fault.LOSE_OPEN in faults:
+            raise asyncssh.SFTPConnectionLost("the storage is away")
         if Fault.STALL_OPEN in faults:
             await self._stall()
         file = super().open(path, pflags, attrs)
