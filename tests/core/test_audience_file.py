@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from liveramp_provider.core.audience import Audience, FilesSource, SqlSource, Trait
-from liveramp_provider.core.audience_file import audience_from, load_audience
+from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.channels import (
     EmailChannel,
     SlackChannel,
@@ -260,20 +260,6 @@ def test_residency(tmp_path: Path) -> None:
         assert f"is {region}, and the data of this audience's people stays in us (residency)" in told
     misspelt = ("name: Very important", "name: Very important\nresidency: e")
     assert len(sentences(tmp_path, changed(misspelt, ("region: us", "region: eu")))) == 1
-
-
-def test_residency_where_a_kind_has_no_regions() -> None:
-    """It cannot be held against anything there, and a warning says so for each."""
-    path = EXAMPLE.parents[2] / "examples" / "audiences" / "many_destinations.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    kinds = [destination["kind"] for destination in document["destinations"]]
-    told = audience_from({**document, "residency": "us"}, file=path).warnings
-    assert [line for line in told if "residency" in line] == [
-        f"destinations[{index}]: a destination of kind {kind} names no region to hold residency against"
-        for index, kind in enumerate(kinds)
-        if kind != "liveramp"
-    ]
-    assert {"liveramp", "facebook", "google"} <= set(kinds)
 
 
 def test_a_short_form_of_false_leaves_the_file_out(tmp_path: Path) -> None:
