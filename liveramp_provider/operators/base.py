@@ -73,22 +73,10 @@ class PatientOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what :meth:`perform` does; an error leaves its text in XCom under :data:`ERROR_KEY`."""
-        with self.at_work(context):
-            return self.perform(context)
-
-    @contextmanager
-    def at_work(self, context: Context) -> Iterator[None]:
-        """An error that is raised inside leaves its text in XCom under :data:`ERROR_KEY`."""
         self._at_work = True
         try:
-            yield
-        except Exception as error:
-            # Our own errors hold no personal data; what others say may quote a row.
-            word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
-            # The error itself decides on the retry, and must not be hidden by one of Airflow's.
-            with suppress(Exception):
-                context["ti"].xcom_push(key=ERROR_KEY, value=word)
-            raise
+            with leaving_a_word(context):
+                return self.perform(context)
         finally:
             self._at_work = False
 
@@ -100,6 +88,20 @@ class PatientOperator(BaseOperator):
         if self._at_work:
             self._at_work = False
             raise SystemExit("Airflow was told to end this task")
+
+
+@contextmanager
+def leaving_a_word(context: Context) -> Iterator[None]:
+    """An error that is raised inside leaves its text in XCom under :data:`ERROR_KEY`."""
+    try:
+        yield
+    except Exception as error:
+        # Our own errors hold no personal data; what others say may quote a row.
+        word = str(error) if isinstance(error, LiveRampError) else type(error).__name__
+        # The error itself decides on the retry, and must not be hidden by one of Airflow's.
+        with suppress(Exception):
+            context["ti"].xcom_push(key=ERROR_KEY, value=word)
+        raise
 
 
 class LiveRampOperator(PatientOperator):

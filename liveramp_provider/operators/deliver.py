@@ -9,7 +9,7 @@ from liveramp_provider.acceptance import acceptance_of
 from liveramp_provider.core.destinations.liveintent import LiveIntent
 from liveramp_provider.dag_docs import deliver_doc
 from liveramp_provider.hooks.transports import transport_to
-from liveramp_provider.operators.base import LiveRampOperator
+from liveramp_provider.operators.base import LiveRampOperator, leaving_a_word
 from liveramp_provider.operators.liveintent import counts_at_the_end, watched_upload
 from liveramp_provider.operators.log_groups import log_group
 from liveramp_provider.revision import revision_of
@@ -90,7 +90,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
 
     def when_read(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Return the receipt with the receiver's own counts; for receivers that say what they could read."""
-        with self.at_work(context):
+        with leaving_a_word(context):
             return self._done(context, counts_at_the_end(event))
 
     def _done(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def test_connections_with_a_private_key(block: str, monkeypatch: pytest.MonkeyPa
 
 def test_every_field_is_on_the_page() -> None:
     """The table has the form's fields under the form's labels."""
-    (form,) = get_provider_info()["connection-types"]
+    form = next(form for form in get_provider_info()["connection-types"] if form["connection-type"] == "liveramp")
     labels = {f"extra `{name}`": field["label"] for name, field in form["conn-fields"].items()}
     labels |= {f"`{name}`": label for name, label in form["ui-field-behaviour"]["relabeling"].items()}
     table = {cells[1]: cells[0] for line in PAGE.splitlines() if len(cells := line.strip("| ").split(" | ")) == 3}

@@ -123,3 +123,17 @@ def test_words_may_be_the_packages_own(tmp_path: Path) -> None:
     assert isinstance(column, IdentifierColumn)
     assert column.hash is Hash.SHA256
     assert value["destinations"][0]["files"]["pii"]["columns"]["EMAIL1_SHA256"]["hash"] is Hash.SHA256
+
+
+def test_residency_where_a_kind_has_no_regions() -> None:
+    """It cannot be held against anything there, and a warning says so for each."""
+    path = Path(__file__).parents[2] / "examples" / "audiences" / "many_destinations.yaml"
+    document = mapping(path.read_text(encoding="utf-8"))
+    kinds = [destination["kind"] for destination in document["destinations"]]
+    told = audience_from({**document, "residency": "us"}, file=path).warnings
+    assert [line for line in told if "residency" in line] == [
+        f"destinations[{index}]: a destination of kind {kind} names no region to hold residency against"
+        for index, kind in enumerate(kinds)
+        if kind != "liveramp"
+    ]
+    assert {"liveramp", "facebook", "google"} <= set(kinds)

@@ -22,7 +22,6 @@ from tests.core.pipeline import audience, csv_of, people_file, run, workspace
 EXAMPLE = Path(__file__).parents[2] / "examples" / "audiences" / "liveintent.yaml"
 GOLDEN = Path(__file__).parent / "golden"
 IDFA = "AEBE52E7-03EE-455A-B3C4-E57283966239"
-NO_ID = "00000000-0000-0000-0000-000000000000"
 GAID = "cdda802e-fb9c-47ad-9866-0794d394c912"
 
 
@@ -127,8 +126,8 @@ ADDRESSES = (
 def plainly_read(people: Mapping[str, Mapping[str, object]]) -> set[str]:
     """What the file of SHA-256 holds, read without any of our rules."""
     found = set()
-    for raw in (value for person in people.values() for value in person.values()):
-        text = str(raw or "").strip()
+    for value in (one for person in people.values() for one in person.values()):
+        text = str(value or "").strip()
         if re.fullmatch("[0-9a-fA-F]{64}", text):
             found.add(text.lower())
         elif re.fullmatch(r"[^@]+@[^@.]+(\.[^@.]+)+", text) and len(text) <= 254:
