@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.transports import Transport
+    from liveramp_provider.core.transports.sftp_probe import Abilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +59,15 @@ def _key(destination: Destination, _: Callable[[Destination], Transport]) -> Ite
 def _door(destination: Destination, transport: Callable[[Destination], Transport]) -> Iterator[Finding]:
     transport(destination).check(destination.path)
     if destination.by_api:
-        yield Finding(good=True, words=f"{destination.receiver}'s API takes the token; nothing was made there")
+        words = f"{destination.receiver}'s API takes the token; nothing was made there"
     elif destination.on_s3:
         words = (
             "there are credentials. Whether they may write can only be told by an upload: whatever lies under the "
             "prefix is collected, so nothing is tried there"
         )
-        yield Finding(good=True, words=words)
     else:
-        yield Finding(good=True, words=f"host key and login are right, and {destination.path} is a folder")
+        words = "host key and login are right"
+    yield Finding(good=True, words=words)
 
 
 def _abilities(destination: Destination, transport: Callable[[Destination], Transport]) -> Iterator[Finding]:
@@ -74,6 +75,21 @@ def _abilities(destination: Destination, transport: Callable[[Destination], Tran
     if not isinstance(way, SftpTransport):
         return
     found = way.probe(destination.path)
+    direct = destination.upload == "direct"
+    if found.keeps:
+        yield _renames(destination, found)
+    else:
+        words = "takes a file away before it is renamed, although its name begins with a dot"
+        way_out = f". Ask {destination.receiver} to leave such names alone, or agree on `upload: direct`"
+        yield Finding(good=direct, words=words + ("" if direct else way_out))
+    if direct or (found.keeps and found.renames):
+        grade = "E5" if direct else "E3" if found.tells_sizes else "E4"
+        yield Finding(good=True, words=f"deliveries will have evidence {grade}: {EVIDENCE[grade]}")
+    for path in found.left:
+        yield Finding(good=True, words=f"does not let us remove: {path} is left there, and so is what breaks off")
+
+
+def _renames(destination: Destination, found: Abilities) -> Finding:
     probe = Probe(
         conn_id=destination.conn_id,
         folder=destination.path,
@@ -83,17 +99,11 @@ def _abilities(destination: Destination, transport: Callable[[Destination], Tran
         removes=not found.left,
         at=datetime.now(UTC),
     )
+    where = f"lets us write in {destination.path}"
     if found.renames:
-        yield Finding(good=True, words="lets us rename: `upload: rename` works", probe=probe)
-    else:
-        direct = destination.upload == "direct"
-        words = "lets nothing be renamed" + (
-            ": `upload: direct` is the only way"
-            if direct
-            else f". Ask {destination.receiver} to allow it, or agree on `upload: direct`, which promises less"
-        )
-        yield Finding(good=direct, words=words, probe=probe)
-    grade = "E5" if destination.upload == "direct" else "E3" if found.tells_sizes else "E4"
-    yield Finding(good=True, words=f"deliveries will have evidence {grade}: {EVIDENCE[grade]}")
-    for path in found.left:
-        yield Finding(good=True, words=f"does not let us remove: {path} is left there, and so is what breaks off")
+        return Finding(good=True, words=f"{where} and rename there: `upload: rename` works", probe=probe)
+    words = f"{where}, but lets nothing be renamed"
+    if destination.upload == "direct":
+        return Finding(good=True, words=f"{words}: `upload: direct` is the only way", probe=probe)
+    way_out = f"Ask {destination.receiver} to allow it, or agree on `upload: direct`, which promises less"
+    return Finding(good=False, words=f"{words}. {way_out}", probe=probe)

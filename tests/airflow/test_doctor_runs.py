@@ -36,7 +36,7 @@ def test_a_run_after_the_doctor(installation: Installation, tmp_path: Path) -> N
         installation.edit(r"path: /uploads/\S+", f"path: {server.root}")
         result = liveramp("doctor", installation.audience_file)
         assert result.exit_code == 1
-        assert "✗ lets nothing be renamed" in result.output
+        assert "but lets nothing be renamed. Ask" in result.output
         run = installation.run()
     assert run.tasks["preflight"] == "failed"
     assert run.tasks["extract"] == "upstream_failed"
@@ -47,7 +47,7 @@ def test_all_is_well(installation: Installation, box: LiveRampBox) -> None:
     """The box is examined through Airflow's connection; the command says so and exits 0."""
     result = liveramp("doctor", installation.audience_file, "--destination", "liveramp")
     assert result.exit_code == 0, result.output
-    assert "✓ lets us rename" in result.output
+    assert "and rename there: `upload: rename` works" in result.output
 
 
 def test_no_such_destination(installation: Installation) -> None:

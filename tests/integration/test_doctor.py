@@ -54,8 +54,10 @@ def test_a_server_that_renames_nothing(tmp_path: Path, ledger: Ledger) -> None:
         check_probed(audience(there), ledger=ledger)  # nobody has tried yet
         found = findings(there, server)
         assert [one.words for one in found if not one.good] == [
-            "lets nothing be renamed. Ask LiveRamp to allow it, or agree on `upload: direct`, which promises less"
+            f"lets us write in {server.root}, but lets nothing be renamed. "
+            "Ask LiveRamp to allow it, or agree on `upload: direct`, which promises less"
         ]
+        assert not any("evidence" in one.words for one in found)
         assert listing(server.root) == {}
         note_probe(ledger, probe_in(found))
         with pytest.raises(RemoteFolderError, match=r"liveramp: on .*lets nothing be renamed in .*`upload: direct`"):
@@ -103,3 +105,35 @@ def test_who_cannot_log_in_tries_nothing(server: OpenSshServer, folder: Path) ->
     """The first thing that is wrong is told, and nothing is tried behind it."""
     found = list(examine(destination(folder), lambda _: way_to(server, port=1)))
     assert [one.good for one in found] == [True, False]
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP_AFTER_RENAME, Fault.LOSE_CLOSE_REPLY, Fault.DROP_AT])
+def test_what_a_broken_line_leaves_is_named(fault: Fault, tmp_path: Path) -> None:
+    """Where the line breaks, what may lie at the server is named, whichever of its names it has by then."""
+    with FaultySftp(tmp_path / "faulty") as server:
+        server.misbehave(fault)
+        found = findings(destination(server.folder), server)
+        assert not found[-1].good
+        assert all(one.probe is None for one in found)
+        (left,) = listing(server.drop)
+        assert f"{server.folder}/{left}" in found[-1].words
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """What a server that stores no more has made of the file is removed, and nothing is said to be left."""
+    with FaultySftp(tmp_path / "faulty") as server:
+        server.misbehave(Fault.QUOTA)
+        found = findings(destination(server.folder), server)
+        assert not found[-1].good
+        assert "left" not in found[-1].words
+        assert listing(server.drop) == {}
+
+
+def test_a_server_that_takes_every_name(tmp_path: Path) -> None:
+    """Where temporary files are taken away, that is said, and not that the folder is missing or that files are left."""
+    with FaultySftp(tmp_path / "faulty") as server:
+        server.misbehave(Fault.TAKES_ALL)
+        found = findings(destination(server.folder), server)
+        assert [one.good for one in found] == [True, True, False]
+        assert "takes a file away before it is renamed" in found[-1].words
+        assert all(one.probe is None for one in found)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
+from liveramp_provider.core.errors import TransportError
 from liveramp_provider.core.transports.sftp_rename import EXCLUSIVE, move
-from liveramp_provider.core.transports.sftp_session import REFUSED, TAKEN
+from liveramp_provider.core.transports.sftp_session import MISSING, REFUSED, TAKEN
 
 if TYPE_CHECKING:
     from liveramp_provider.core.transports.sftp_session import Session
@@ -23,10 +24,13 @@ class Abilities:
     """What was found.
 
     :param server: Host and port.
+    :param keeps: Whether a file stays until it is renamed, although its name begins with a dot; where not, nothing is
+        known of renames.
     :param left: What could not be removed again.
     """
 
     server: str
+    keeps: bool
     renames: bool
     tells_sizes: bool
     left: tuple[str, ...]
@@ -36,18 +40,50 @@ async def abilities(session: Session, folder: str) -> Abilities:
     """Write a file, look at it, rename it and remove it: under names that begin with a dot, as uploads have them.
 
     :raises asyncssh.SFTPError: It cannot even be written.
+    :raises TransportError: It broke off, and the names of what may be left are in the message.
     """
     first, second = (f"{folder}/.{secrets.token_hex(16)}.tmp" for _ in range(2))
-    renames = False
+    keeps, renames = True, False
     try:
         tells_sizes = await _write(session, first)
-        with suppress(*REFUSED, *TAKEN):
-            await move(session, first, second)
-            renames = True
-    finally:
-        lies_at = second if renames else first
-        gone = await session.remove(lies_at)
-    return Abilities(server=session.where, renames=renames, tells_sizes=tells_sizes, left=() if gone else (lies_at,))
+        try:
+            with suppress(*REFUSED, *TAKEN):
+                await move(session, first, second)
+                renames = True
+        except MISSING:
+            keeps = False
+    except (asyncssh.Error, OSError, TransportError) as error:
+        # A lost answer tells neither whether the file was made nor under which of the two names it lies.
+        left = [path for path in (first, second) if not await _is_gone(session, path)]
+        if not left or isinstance(error, REFUSED + MISSING):
+            raise
+        reason = (
+            str(error) if isinstance(error, TransportError) else f"{session.where}: {type(error).__name__}: {error}"
+        )
+        raise TransportError(
+            f"{reason.rstrip('.')}. Run liveramp doctor again; a file of a few bytes may be left there as "
+            f"{' or '.join(left)}."
+        ) from None
+    lies_at = second if renames else first
+    gone = await _is_gone(session, lies_at)
+    return Abilities(
+        server=session.where,
+        keeps=keeps,
+        renames=renames,
+        tells_sizes=tells_sizes,
+        left=() if gone else (lies_at,),
+    )
+
+
+async def _is_gone(session: Session, path: str) -> bool:
+    """Remove a file; whether none of that name is there any more."""
+    try:
+        await session.within(session.client.remove(path))
+    except MISSING:
+        return True
+    except (asyncssh.Error, OSError, TransportError):
+        return False
+    return True
 
 
 async def _write(session: Session, path: str) -> bool:

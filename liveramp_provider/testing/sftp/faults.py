@@ -41,6 +41,7 @@ class Fault(StrEnum):
     NO_POSIX_RENAME = "does not know the rename that replaces"
     NO_PLAIN_RENAME = "permission denied, for the rename that does not replace"
     NO_REMOVE = "permission denied, for every removal"
+    TAKES_ALL = "takes a file away when it is closed, whatever its name"
 
     @property
     def times(self) -> int:
@@ -56,6 +57,7 @@ _NATURE = {
     Fault.NO_POSIX_RENAME,
     Fault.NO_PLAIN_RENAME,
     Fault.NO_REMOVE,
+    Fault.TAKES_ALL,
 }
 _BOTH: tuple[Call, ...] = ("rename", "posix_rename")
 
@@ -86,6 +88,7 @@ MET_BY: dict[Fault, tuple[Call, ...]] = {
     Fault.NO_POSIX_RENAME: ("posix_rename",),
     Fault.NO_PLAIN_RENAME: ("rename",),
     Fault.NO_REMOVE: ("remove",),
+    Fault.TAKES_ALL: ("close",),
 }
 
 

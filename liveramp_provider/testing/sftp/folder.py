@@ -119,6 +119,8 @@ class FaultyFolder(DropFolder):
             file.close()
             raise asyncssh.SFTPFailure("cannot close")
         await super().close(file_obj)
+        if Fault.TAKES_ALL in faults:
+            Path(os.fsdecode(cast("IO[bytes]", file_obj).name)).unlink(missing_ok=True)
         if Fault.LOSE_CLOSE_REPLY in faults:
             self._hang_up()
 
