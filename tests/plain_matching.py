@@ -18,6 +18,16 @@ def google_email(raw: str) -> str | None:
     return f"{local}@{domain}"
 
 
+def digits_in(text: str) -> str:
+    """ASCII digits, in their order."""
+    return "".join(character for character in text if character in "0123456789")
+
+
+def keeps_zero(number: str) -> bool:
+    """Whether the country of this number has zeros that belong to it."""
+    return number.startswith(("39", "225", "242", "378"))
+
+
 def phone(raw: str, country_code: str, *, plus: bool) -> str | None:
     """Digits with the country code, which is put before a number that says none."""
     given = trimmed(raw)
@@ -26,12 +36,16 @@ def phone(raw: str, country_code: str, *, plus: bool) -> str | None:
     if digest := prehashed(given):
         return digest.value
     number = re.split("ext|x|#", given, maxsplit=1, flags=re.IGNORECASE)[0]
-    digits = "".join(character for character in number if character in "0123456789")
+    digits = digits_in(number)
     before = re.split("[0-9]", number, maxsplit=1)[0]
+    if not (("+" in before or digits.startswith("00")) and keeps_zero(digits.lstrip("0"))):
+        number = re.sub(r"\( *0 *\)", "", number)
+        digits = digits_in(number)
+        before = re.split("[0-9]", number, maxsplit=1)[0]
     national = digits.lstrip("0")
     rest = national[len(country_code) :] if national.startswith(country_code) else ""
     says_it = "+" in before or digits.startswith("00") or len(rest) >= (10 if country_code == "1" else 8)
-    whole = national if says_it else country_code + national
+    whole = national if says_it else country_code + (digits if keeps_zero(country_code) else national)
     long_enough = 8 <= len(whole) <= 15 if whole[:1] != "1" else len(whole) == 11 and whole[1] in "23456789"
     if not long_enough or whole[0] == "0":
         return None
@@ -61,3 +75,10 @@ def first_five(raw: str) -> str | None:
     """The first five digits of a ZIP code of five or nine."""
     given = re.sub(r"[\s-]", "", trimmed(raw) or "")
     return given[:5] if re.fullmatch("[0-9]{5}|[0-9]{9}", given) else None
+
+
+def letters(raw: str, *, between: str) -> str | None:
+    """Small letters; of white space in the middle, `between` stays."""
+    kept = (trimmed(raw) or "").lower()
+    words = "".join(c if c.isalpha() else " " if c == " " else "" for c in kept).split()
+    return between.join(words) or None

@@ -46,6 +46,9 @@ HEX_DIGITS = {Hash.MD5: 32, Hash.SHA1: 40, Hash.SHA256: 64}
 _WHOLE = dt.Decimal(38, 0)
 # Digits after a country code: exactly known for North America, at least so many elsewhere.
 _SHORTEST_NUMBER = {True: 10, False: 8}
+# Where a zero belongs to the number and is dialled from abroad as well: Italy, Ivory Coast, Congo, San Marino.
+_ZERO_STAYS = ("39", "225", "242", "378")
+_ZERO_STAYS_ABROAD = rf"^[^0-9]*(\+|00)[^0-9]*({'|'.join(_ZERO_STAYS)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,17 +251,20 @@ def _number(digits: int, *, pattern: str) -> Rule:
 def phone_rule(country_code: str, *, plus: bool) -> Rule:
     """A phone number with its country code: from a ``+`` or ``00`` on, or else `country_code` put before it.
 
-    :param country_code: Of numbers that say none. A ``0`` before a national number goes.
+    :param country_code: Of numbers that say none. A ``0`` before a national number goes, and so does ``(0)``, unless the
+        country has it in its numbers.
     :param plus: Whether the number is written with a plus sign (E.164).
     """
 
     def normalised(text: ir.StringValue) -> ir.StringValue:
         number = text.re_replace(_EXTENSION, "")
+        number = number.re_search(_ZERO_STAYS_ABROAD).ifelse(number, number.re_replace(r"\( *0 *\)", ""))
         digits = number.re_replace("[^0-9]", "")
         abroad = number.re_search(r"^[^0-9]*\+") | digits.startswith("00")
-        national = digits.re_replace("^0+", "")
-        has_code = national.re_search(f"^{country_code}[0-9]{{{_SHORTEST_NUMBER[country_code == '1']},}}$")
-        whole = (abroad | has_code).ifelse(national, ibis.literal(country_code) + national)
+        whole = digits.re_replace("^0+", "")
+        has_code = whole.re_search(f"^{country_code}[0-9]{{{_SHORTEST_NUMBER[country_code == '1']},}}$")
+        national = digits if country_code in _ZERO_STAYS else whole
+        whole = (abroad | has_code).ifelse(whole, ibis.literal(country_code) + national)
         return (ibis.literal("+") + whole) if plus else whole
 
     fault = _unless(lambda text: text.re_search(r"^\+?(1[2-9][0-9]{9}|[2-9][0-9]{7,14})$"), "phone_format")
