@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.plain_reading import email, prehashed, trimmed
+from tests.plain_reading import email, free_text, prehashed, trimmed
 
 
 def google_email(raw: str) -> str | None:
@@ -78,7 +78,8 @@ def first_five(raw: str) -> str | None:
 
 
 def letters(raw: str, *, between: str) -> str | None:
-    """Small letters; of white space in the middle, `between` stays."""
-    kept = (trimmed(raw) or "").lower()
+    """Small letters of a cleaned text, whose control characters are spaces; of those in the middle, `between` stays."""
+    # Character by character, as for e-mails: a final capital sigma does not depend on its neighbours.
+    kept = "".join(character.lower()[0] for character in free_text(raw).value or "")
     words = "".join(c if c.isalpha() else " " if c == " " else "" for c in kept).split()
     return between.join(words) or None

@@ -251,8 +251,8 @@ def _number(digits: int, *, pattern: str) -> Rule:
 def phone_rule(country_code: str, *, plus: bool) -> Rule:
     """A phone number with its country code: from a ``+`` or ``00`` on, or else `country_code` put before it.
 
-    :param country_code: Of numbers that say none. A ``0`` before a national number goes, and so does ``(0)``, unless the
-        country has it in its numbers.
+    :param country_code: Of numbers that say none. A ``0`` before a national number goes, and so does ``(0)``, unless
+        it belongs to that country's numbers.
     :param plus: Whether the number is written with a plus sign (E.164).
     """
 

@@ -189,7 +189,10 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
     [
         ({"traits": {}}, "destinations[0].traits: maps no trait."),
         ({"traits": {"email": "mail"}}, "destinations[0].traits.email: no source gives a trait mail."),
-        ({"traits": {"email": "vip"}}, "no source gives a trait vip. The audience's own key is none."),
+        (
+            {"traits": {"email": "vip"}},
+            "destinations[0].traits.email: vip is the audience's own key, which is no trait.",
+        ),
         ({"traits": {"email": "email", "loyalty": "year"}}, "destinations[0].traits.loyalty: unknown key."),
         ({"traits": {"phone": "phone"}, "country_code": None}, "destinations[0].country_code: "),
         ({"traits": {"gender": "gender"}}, "destinations[0].traits: nothing here is enough to match a person by."),
@@ -203,6 +206,12 @@ def test_what_facebook_does_not_take(tmp_path: Path, change: dict[str, Any], fau
     with pytest.raises(AudienceFileError) as caught:
         audience_from(written({k: v for k, v in (FACEBOOK | change).items() if v is not None}), file=tmp_path / "v.py")
     assert fault in str(caught.value)
+
+
+def test_the_audiences_own_key_is_no_trait_even_where_a_source_has_it(tmp_path: Path) -> None:
+    """A trait of the audience's name would tell the membership twice, or otherwise than it is."""
+    with pytest.raises(AudienceFileError, match="vip is the audience's own key"):
+        audience_from(written(FACEBOOK | {"traits": {"email": "vip"}}, traits=("vip", "phone")), file=tmp_path / "v.py")
 
 
 def test_google_needs_an_email(tmp_path: Path) -> None:
@@ -249,6 +258,8 @@ RULES: list[tuple[Form, st.SearchStrategy[str], Callable[[str], str | None]]] = 
     (Form.YEAR, NUMBERS, lambda raw: plain_matching.number(raw, digits=4, smallest=1900, largest=2099)),
     (Form.TWO_LETTERS, st.one_of(st.sampled_from(("NY", "us ", "New York")), noise), plain_matching.two_letters),
     (Form.ZIP_FIRST_FIVE, zips, plain_matching.first_five),
+    (Form.LOWER_NAME, NAMES, lambda raw: plain_matching.letters(raw, between=" ")),
+    (Form.LETTERS, NAMES, lambda raw: plain_matching.letters(raw, between="")),
 ]
 
 

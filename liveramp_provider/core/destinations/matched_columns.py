@@ -81,10 +81,11 @@ def matched_files(
     if "phone" in mapped and spec.country_code is None:
         reading.report(("country_code",), "is missing, and a phone is mapped", 'Write the digits, such as "1".')
     for name, trait in mapped.items():
-        if reading.traits is not None and trait not in reading.traits:
+        if trait == reading.audience:
+            report((name,), f"{trait} is the audience's own key, which is no trait", "Name another trait.")
+        elif reading.traits is not None and trait not in reading.traits:
             known = ", ".join(sorted(reading.traits)) or "none"
-            hint = "The audience's own key is none." if trait == reading.audience else f"Known traits: {known}."
-            report((name,), f"no source gives a trait {trait}", hint)
+            report((name,), f"no source gives a trait {trait}", f"Known traits: {known}.")
     columns = tuple(
         IdentifierColumn(header=field.header, trait=mapped[name], identifier=field.identifier, hash=field.hash)
         for name, field in fields.items()
