@@ -123,13 +123,13 @@ class FileRules:
     """What a receiver wants of a file.
 
     :param forms: How identifiers are written; what is not named is free text.
-    :param matched_by: Sets of identifiers, each of which is enough to match a person.
+    :param matched_by: Groups of identifiers, each of which is enough to match a person.
     :param limits: ``None``: the receiver publishes none.
     :param country_code: Of phone numbers that say none, for forms that need one; digits without a plus sign.
     """
 
     forms: Mapping[Identifier | Detail, Form]
-    matched_by: tuple[frozenset[Identifier], ...]
+    matched_by: tuple[tuple[Identifier, ...], ...]
     limits: Limits | None
     layout: Layout = Layout()
     country_code: str = ""
@@ -184,6 +184,12 @@ class DeliveryFile(ABC):
     def headers(self) -> tuple[str, ...]:
         """The header row."""
         return (*([self.key_header] if self.key_header else []), *(column.header for column in self.columns))
+
+    @property
+    def matching(self) -> tuple[tuple[str, Identifier | Detail], ...]:
+        """The traits that people are matched by, each once, and what they are."""
+        columns = (column for column in self.columns if isinstance(column, IdentifierColumn))
+        return tuple(dict.fromkeys((column.trait, column.identifier) for column in columns))
 
     @abstractmethod
     def rows(self, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:

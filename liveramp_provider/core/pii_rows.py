@@ -67,7 +67,7 @@ def pii_rows(file: PiiFile, profiles: ir.Table, *, engine: Backend, scratch: Pat
     values = _value_reasons(file)
     reasons = ("key_formula", "no_identifier", *values, "address_incomplete")
     counts = totals(engine, table, rows="members", **{reason: table.reason == reason for reason in reasons})
-    faults = [kept[fault_of(trait)] for trait, _ in _identifiers(file)]
+    faults = [kept[fault_of(trait)] for trait, _ in file.matching]
     blanked = totals(
         engine,
         kept,
@@ -100,15 +100,9 @@ def _text(trait: str) -> str:
     return f"text of {trait}"
 
 
-def _identifiers(file: PiiFile) -> list[tuple[str, Identifier | Detail]]:
-    """The traits whose values people are matched by, each once."""
-    pairs = ((column.trait, column.identifier) for column in file.columns if isinstance(column, IdentifierColumn))
-    return list(dict.fromkeys(pairs))
-
-
 def _judged(file: PiiFile, profiles: ir.Table) -> ir.Table:
     """Every member with normalised values and, where there will be no row, the reason."""
-    rules = {trait: rule_of(identifier, file.rules) for trait, identifier in _identifiers(file)}
+    rules = {trait: rule_of(identifier, file.rules) for trait, identifier in file.matching}
     fields = list(dict.fromkeys(column.trait for column in file.columns if isinstance(column, TraitColumn)))
     one_line = [
         column.trait
@@ -155,13 +149,13 @@ def _fault(file: PiiFile, trait: str, table: ir.Table) -> ir.StringValue:
 
 def _reason(file: PiiFile, table: ir.Table) -> ir.StringValue:
     """The first of :data:`REASONS` for a member that cannot be matched; null for one that can."""
-    given = [table[given_of(trait)].notnull() for trait, _ in _identifiers(file)]
+    given = [table[given_of(trait)].notnull() for trait, _ in file.matching]
     present: dict[Identifier | Detail, ir.BooleanValue] = dict.fromkeys((*Identifier, *Detail), ibis.literal(False))
-    for trait, identifier in _identifiers(file):
+    for trait, identifier in file.matching:
         present[identifier] |= table[given_of(trait)].notnull() & table[fault_of(trait)].isnull()
-    matchable = reduce(or_, (reduce(and_, (present[one] for one in sorted(both))) for both in file.rules.matched_by))
+    matchable = reduce(or_, (reduce(and_, (present[one] for one in enough)) for enough in file.rules.matched_by))
     by_fault = [
-        (reduce(or_, (table[fault_of(trait)].identical_to(reason) for trait, _ in _identifiers(file))), reason)
+        (reduce(or_, (table[fault_of(trait)].identical_to(reason) for trait, _ in file.matching)), reason)
         for reason in _value_reasons(file)
     ]
     no_key = is_formula(table.member_id) if file.key_header and file.key_formula == "blank" else ibis.literal(False)

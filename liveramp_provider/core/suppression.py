@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import SuppressionList
-from liveramp_provider.core.destination import Identifier, IdentifierColumn
+from liveramp_provider.core.destination import Identifier
 from liveramp_provider.core.destinations.liveramp import identifier_of_trait
 from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.errors import DataError
@@ -209,16 +209,11 @@ def _check_age(suppression: Suppression, updated_at: datetime | None, now: datet
 
 
 def _address_traits(audience: Audience, destination: Destination) -> dict[Identifier, tuple[str, ...]]:
-    """Where members' e-mails and phones stand: in traits of that name, and in columns that say so."""
-    said = {
-        (column.identifier, column.trait)
-        for file in destination.files
-        for column in file.columns
-        if isinstance(column, IdentifierColumn)
-    }
-    named = {(identifier_of_trait(trait), trait) for trait in audience.trait_names}
+    """Where members' e-mails and phones stand: in traits of that name, and where a file says so."""
+    said = {pair for file in destination.files for pair in file.matching}
+    named = {(trait, identifier_of_trait(trait)) for trait in audience.trait_names}
     return {
-        identifier: tuple(sorted(trait for kind, trait in said | named if kind is identifier))
+        identifier: tuple(sorted(trait for trait, kind in said | named if kind is identifier))
         for identifier in ADDRESSES
     }
 

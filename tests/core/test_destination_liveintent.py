@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from liveramp_provider.core.audience import Suppression
 from liveramp_provider.core.audience_file import audience_from, load_audience
 from liveramp_provider.core.destination import DeliveryFile, DeviceFile, Hash, Identifier
 from liveramp_provider.core.destinations.liveintent import RULES, EmailFile, LiveIntent
 from liveramp_provider.core.errors import AudienceFileError
-from tests.core.pipeline import audience, csv_of, people_file, run, workspace
+from tests.core.pipeline import audience, csv_of, parquet, people_file, run, workspace
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "audiences" / "liveintent.yaml"
 GOLDEN = Path(__file__).parent / "golden"
@@ -41,7 +42,12 @@ def built(folder: Path, people: Mapping[str, Mapping[str, object]], *files: Deli
     traits = {"email": "email", "email2": "email2", "idfa": "idfa", "gaid": "gaid"}
     source = people_file(folder / "people.parquet", people, list(traits))
     made = audience(members=source, traits=traits, traits_from=source, files=[])
-    destination = LiveIntent(
+    return run(replace(made, destinations=(liveintent(*files),)), workspace(folder / "staging"))
+
+
+def liveintent(*files: DeliveryFile) -> LiveIntent:
+    """An audience at LiveIntent that gets these files."""
+    return LiveIntent(
         id="liveintent",
         conn_id="liveintent_default",
         path="liveintent://1/vip",
@@ -56,7 +62,6 @@ def built(folder: Path, people: Mapping[str, Mapping[str, object]], *files: Deli
         audience_name="vip",
         action="add",
     )
-    return run(replace(made, destinations=(destination,)), workspace(folder / "staging"))
 
 
 PEOPLE: dict[str, dict[str, object]] = {
@@ -113,6 +118,23 @@ def test_other_hashes(algorithm: Hash | None, tmp_path: Path) -> None:
     digests = [hashlib.new(algorithm, value.encode()).hexdigest() for value in plain + odd] if algorithm else plain
     given_hashed = [hashlib.md5(b"di@example.com").hexdigest()] if algorithm is Hash.MD5 else []
     assert csv_of(sealed).decode().splitlines() == sorted(digests + given_hashed)
+
+
+def test_who_has_opted_out_by_another_name(tmp_path: Path) -> None:
+    """A trait that only the destination calls an e-mail is held against the opt-outs as any other."""
+    people = {"A": {"contact": "ann@example.com"}, "B": {"contact": "bo@example.com"}}
+    source = people_file(tmp_path / "people.parquet", people, ["contact"])
+    opt_outs = parquet(tmp_path / "opt_outs.parquet", {"mail": ["ANN@example.com"]})
+    made = audience(
+        members=source,
+        traits={"contact": "contact"},
+        traits_from=source,
+        files=[],
+        suppression=Suppression(source=opt_outs, email="mail"),
+    )
+    there = liveintent(email_file(traits=("contact",)))
+    (sealed,) = run(replace(made, destinations=(there,)), workspace(tmp_path / "staging")).values()
+    assert csv_of(sealed).decode().splitlines() == [hashlib.sha256(b"bo@example.com").hexdigest()]
 
 
 ADDRESSES = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,3 +228,34 @@ def test_a_torn_profile_is_not_built(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot read a file") as caught:
         build(made, made.destinations[0], DAY, profiles, workspace=here)
     assert "example.com" not in str(caught.value)
+
+
+_WHERE_A_FILE_IS_SEALED = """
+import sys
+from datetime import date
+from pathlib import Path
+from liveramp_provider.core.audience_file import load_audience
+from liveramp_provider.core.staging import Staging
+for path in sys.argv[1:]:
+    for there in load_audience(path).destinations:
+        for file in there.files:
+            print(Staging(Path("s")).place(audience_id="a", day=date(2026, 1, 1), stage="build", inputs=file).key)
+"""
+
+
+def test_every_process_finds_what_another_has_sealed() -> None:
+    """Where a file is sealed does not depend on how a process happens to hash text."""
+    repository = Path(__file__).parents[2]
+    files = [*repository.glob("dags/audiences/*.yaml"), *repository.glob("examples/audiences/*.yaml")]
+    places = {
+        subprocess.run(
+            [sys.executable, "-c", _WHERE_A_FILE_IS_SEALED, *files],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    (keys,) = places
+    assert len(keys.splitlines()) > len(files)

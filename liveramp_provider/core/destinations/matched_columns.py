@@ -67,7 +67,7 @@ def matched_files(
     reading: Reading,
     *,
     fields: Mapping[str, Field],
-    matched_by: tuple[frozenset[Identifier], ...],
+    matched_by: tuple[tuple[Identifier, ...], ...],
 ) -> tuple[PiiFile, ...]:
     """The file of the fields that `chosen` maps to traits; all that is wrong is reported.
 
@@ -96,7 +96,7 @@ def matched_files(
         report((), f"the trait {trait} is mapped twice", "A trait is one thing; leave one of them out.")
     rules = FileRules(
         forms={field.identifier: field.form for field in fields.values()},
-        matched_by=tuple(enough for enough in matched_by if enough <= {column.identifier for column in columns}),
+        matched_by=tuple(enough for enough in matched_by if {*enough} <= {column.identifier for column in columns}),
         limits=None,
         country_code=spec.country_code or "",
     )

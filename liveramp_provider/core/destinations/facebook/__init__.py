@@ -14,7 +14,7 @@ from liveramp_provider.core.destinations.matched_columns import Field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = frozenset({Identifier.FIRST_NAME, Identifier.LAST_NAME})
+_NAME = (Identifier.FIRST_NAME, Identifier.LAST_NAME)
 
 FIELDS: Mapping[str, Field] = {
     "email": Field("EMAIL", Identifier.EMAIL, Form.EMAIL, Hash.SHA256),
@@ -34,11 +34,11 @@ FIELDS: Mapping[str, Field] = {
 
 #: What is enough to look for a person by; our own choice, since Facebook matches by as much as it gets.
 MATCHED_BY = (
-    frozenset({Identifier.EMAIL}),
-    frozenset({Identifier.PHONE}),
-    frozenset({Identifier.GAID}),
-    _NAME | {Identifier.ZIP},
-    _NAME | {Identifier.CITY, Identifier.STATE},
+    (Identifier.EMAIL,),
+    (Identifier.PHONE,),
+    (Identifier.GAID,),
+    (*_NAME, Identifier.ZIP),
+    (*_NAME, Identifier.CITY, Identifier.STATE),
 )
 
 

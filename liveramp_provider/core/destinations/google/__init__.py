@@ -24,9 +24,9 @@ FIELDS: Mapping[str, Field] = {
 
 #: A row needs an e-mail, a phone, or a whole address as Google asks for it.
 MATCHED_BY = (
-    frozenset({Identifier.EMAIL}),
-    frozenset({Identifier.PHONE}),
-    frozenset({Identifier.FIRST_NAME, Identifier.LAST_NAME, Identifier.COUNTRY, Identifier.ZIP}),
+    (Identifier.EMAIL,),
+    (Identifier.PHONE,),
+    (Identifier.FIRST_NAME, Identifier.LAST_NAME, Identifier.COUNTRY, Identifier.ZIP),
 )
 
 

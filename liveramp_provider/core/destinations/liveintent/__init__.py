@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from liveramp_provider.core.destination import DeliveryFile, Destination, FileRules, Form, Hash, Identifier, Layout
+from liveramp_provider.core.destination import (
+    DeliveryFile,
+    Destination,
+    Detail,
+    FileRules,
+    Form,
+    Hash,
+    Identifier,
+    Layout,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +36,7 @@ DEVICE_TYPE = {Identifier.IDFA: "IDFA", Identifier.GAID: "AAID"}
 #: One value a line, without header and quotes. Limits are not published.
 RULES = FileRules(
     forms={Identifier.EMAIL: Form.EMAIL},
-    matched_by=tuple(frozenset({identifier}) for identifier in (Identifier.EMAIL, *DEVICE_TYPE)),
+    matched_by=tuple((identifier,) for identifier in (Identifier.EMAIL, *DEVICE_TYPE)),
     limits=None,
     layout=Layout(quoting="none", header=False),
 )
@@ -62,6 +71,11 @@ class EmailFile(DeliveryFile):
 
     traits: tuple[str, ...]
     hash: Hash | None
+
+    @property
+    def matching(self) -> tuple[tuple[str, Identifier | Detail], ...]:
+        """The traits that hold addresses."""
+        return tuple((trait, Identifier.EMAIL) for trait in self.traits)
 
     def rows(self, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
         """One an address."""

@@ -39,13 +39,13 @@ _SEVERAL = {Identifier.EMAIL, Identifier.PHONE, *DEVICES}
 DEVICE_SLOT = {Identifier.IDFA: "D-IDFA", Identifier.GAID: "D-AAID"}
 
 
-_NAME = frozenset({Identifier.FIRST_NAME, Identifier.LAST_NAME})
+_NAME = (Identifier.FIRST_NAME, Identifier.LAST_NAME)
 #: LiveRamp matches an e-mail, a phone, or a name with a ZIP or a whole address.
 MATCHED_BY = (
-    frozenset({Identifier.EMAIL}),
-    frozenset({Identifier.PHONE}),
-    _NAME | {Identifier.ZIP},
-    _NAME | {Identifier.ADDRESS1, Identifier.CITY, Identifier.STATE},
+    (Identifier.EMAIL,),
+    (Identifier.PHONE,),
+    (*_NAME, Identifier.ZIP),
+    (*_NAME, Identifier.ADDRESS1, Identifier.CITY, Identifier.STATE),
 )
 
 
