@@ -269,8 +269,6 @@ class Destination:
     regional: ClassVar[bool] = False
     #: Whether it is reached by an API of its own, instead of SFTP or S3.
     by_api: ClassVar[bool] = False
-    #: What names of files end in, before they are compressed and encrypted.
-    extension: ClassVar[str] = "csv"
 
     id: str
     conn_id: str

@@ -173,7 +173,7 @@ def _encryption(spec: EncryptionSpec, reading: Reading) -> Encryption:
     return Encryption(recipients=spec.recipient, public_key=public_key, extension=spec.extension)
 
 
-def check_filename(template: str, reading: Reading, *, org: str, longest_kind: str, extension: str = "csv") -> None:
+def check_filename(template: str, reading: Reading, *, org: str, longest_kind: str) -> None:
     """Report what would make file names of `template` collide, or no names of files.
 
     :param org: Empty for receivers that know no organisations.
@@ -202,5 +202,5 @@ def check_filename(template: str, reading: Reading, *, org: str, longest_kind: s
         report((), "puts braces into the name", "Names are of letters, digits, '_', '.', '-'.")
     if example[0] in "._-":
         report((), f"names begin with {example[0]!r}", "Receivers ignore such files.")
-    if len(example) + len(extension) + 1 > MAX_NAME_CHARS:
-        report((), f"may grow to {len(example) + len(extension) + 1} characters; {MAX_NAME_CHARS} are taken")
+    if len(example) + len(".csv") > MAX_NAME_CHARS:
+        report((), f"may grow to {len(example) + 4} characters; {MAX_NAME_CHARS} are taken")
