@@ -34,12 +34,13 @@ class KeyOwner:
         self, *, at: str = "20260101T000000", expires: str = "never", usage: str = "cert", uid: str = UID
     ) -> str:
         """A new signing key without subkeys; its fingerprint."""
-        self.gpg("--faked-system-time", at, "--yes", "--quick-generate-key", uid, "ed25519", usage, expires)
+        # "!" stops gpg's clock: on a busy machine a key was made a second after the subkey that it signs.
+        self.gpg("--faked-system-time", f"{at}!", "--yes", "--quick-generate-key", uid, "ed25519", usage, expires)
         return self.fingerprints()[-1][0]
 
     def subkey(self, primary: str, *, at: str = "20260101T000000", expires: str = "never") -> str:
         """A new encryption subkey of `primary`; its fingerprint."""
-        self.gpg("--faked-system-time", at, "--quick-add-key", primary, "cv25519", "encr", expires)
+        self.gpg("--faked-system-time", f"{at}!", "--quick-add-key", primary, "cv25519", "encr", expires)
         return next(prints for prints in self.fingerprints() if prints[0] == primary)[-1]
 
     def key(self, *, expires: str = "never") -> tuple[str, str]:
