@@ -22,9 +22,9 @@ demo: gpg .venv/installed
 up: gpg .venv/installed
 	@$(BIN)/python -m liveramp_provider.testing.up --port $(PORT)
 
-# Three at once, for two cores: the tests of running Airflows mostly wait.
+# Four at once, for two cores: many tests wait for servers more than they work.
 test: packages .venv/installed check
-	$(BIN)/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 slow: ALSO := swift-account swift-container swift-object swift-proxy
 slow: packages .venv/installed
