@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from liveramp_provider.testing import LiveRampAudience, LiveRampBox
+from liveramp_provider.testing import FakeLiveIntent, LiveRampAudience, LiveRampBox
 from liveramp_provider.testing.standalone import Standalone, free_port
 from tests.running.inboxes import HookBox, MailBox
 from tests.running.running_airflow import RunningAirflow
@@ -32,6 +32,16 @@ notify:
   - webhook: {conn_id: webhook}
 """
 
+LIVEINTENT = """\
+- id: liveintent
+    kind: liveintent
+    conn_id: liveintent
+    account_id: 12345
+    data_provider_id: 678
+    action: add
+    files: {{email: true}}
+"""
+
 #: Every story has an audience of its own, and its audience file says what is special.
 AUDIENCES: dict[str, dict[str, str]] = {
     "new_york": {},
@@ -46,6 +56,7 @@ AUDIENCES: dict[str, dict[str, str]] = {
     "ailing": {"more": NOTIFY.strip()},
     "unsteady": {"conn_id": "unsteady"},
     "impostor": {"conn_id": "impostor"},
+    "patient": {"destination": LIVEINTENT},
 }
 
 #: Audiences whose schedule goes on; the others only run when a test says so.
@@ -64,7 +75,11 @@ traits:
     key: id
     select: {{email: email}}
 destinations:
-  - id: liveramp
+  {destination}
+"""
+
+LIVERAMP = """\
+- id: liveramp
     kind: liveramp
     conn_id: {conn_id}
     region: us
@@ -99,6 +114,7 @@ class World:
     metadata: PostgresServer
     box: LiveRampBox
     unsteady_box: LiveRampBox
+    liveintent: FakeLiveIntent
     warehouse: Path
     mail: MailBox
     hooks: HookBox
@@ -134,7 +150,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         mail, hooks = stack.enter_context(MailBox()), stack.enter_context(HookBox())
         box = stack.enter_context(_box(home / "box"))
         unsteady = stack.enter_context(_box(home / "unsteady box"))
+        liveintent = stack.enter_context(FakeLiveIntent(actions=["add"]))
         connections = _connections(box, unsteady, warehouse=warehouse, mail=mail, hooks=hooks)
+        connections["liveintent"] = json.loads(liveintent.connection_json())
         postgres = stack.enter_context(PostgresServer())
         environment = _environment(home, connections, dags=dags, database=postgres.url)
         standalone = stack.enter_context(Standalone(environment, port=free_port(), log=home / "airflow.log"))
@@ -145,6 +163,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             metadata=postgres,
             box=box,
             unsteady_box=unsteady,
+            liveintent=liveintent,
             warehouse=warehouse,
             mail=mail,
             hooks=hooks,
@@ -182,9 +201,11 @@ def _warehouse(path: Path) -> Path:
 def _dags(folder: Path) -> Path:
     (folder / "audiences").mkdir(parents=True)
     (folder / "loader.py").write_text(LOADER.format(scheduled=SCHEDULED))
-    defaults = {"timezone": "America/New_York", "conn_id": "liveramp_default", "more": ""}
+    defaults = {"timezone": "America/New_York", "conn_id": "liveramp_default", "more": "", "destination": LIVERAMP}
     for name, special in AUDIENCES.items():
-        (folder / "audiences" / f"{name}.yaml").write_text(AUDIENCE.format(id=name, **(defaults | special)))
+        told = {"id": name, **defaults, **special}
+        told["destination"] = told["destination"].format(**told)
+        (folder / "audiences" / f"{name}.yaml").write_text(AUDIENCE.format(**told))
     return folder
 
 

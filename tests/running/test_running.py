@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.running.conftest import CANARY, yesterday
+from tests.running.conftest import CANARY, MEMBERS, yesterday
 
 if TYPE_CHECKING:
     from tests.running.conftest import World
@@ -27,9 +27,11 @@ def _begun(world: World) -> None:
     world.airflow.backfill("unwritten", UNWRITTEN, UNWRITTEN)
     world.unsteady_box.cut_uploads(2)
     world.write("unsteady", "2026-11-10")
+    world.write("patient", "2026-11-10")
     # The runs of one DAG come one after the other.
     world.write("ailing", "2026-11-12")
     for audience, day in [
+        ("patient", "2026-11-10"),
         ("ailing", "2026-11-10"),
         ("ailing", "2026-11-11"),
         ("ailing", "2026-11-12"),
@@ -134,6 +136,21 @@ def test_an_unknown_host_key_is_not_tried_again(world: World) -> None:
     preflight = world.airflow.tasks(run)["preflight"]
     assert (preflight["state"], preflight["try_number"]) == ("failed", 1)
     assert "shows a host key that is not the pinned one" in world.airflow.log(run, "preflight")
+
+
+# Without a worker.
+
+
+def test_a_receiver_that_takes_its_time_is_waited_for_without_a_worker(world: World) -> None:
+    """The triggerer looks at LiveIntent until the file is read there; then the task ends with LiveIntent's counts."""
+    run = world.airflow.finished_run("patient")
+
+    assert run["state"] == "success"
+    (upload,) = world.liveintent.uploads
+    assert len(upload.lines) == MEMBERS
+    waited = world.airflow.log(run, "liveintent.deliver_EMAIL_HASH")
+    assert "Pausing task as DEFERRED" in waited
+    assert "LiveIntent has read patient-EMAIL_HASH_2026-11-10.csv: 30 uploaded, 0 invalid, 0 duplicates" in waited
 
 
 # Who is told.
