@@ -60,6 +60,13 @@ def check(engine: Backend) -> Checked:
     return Checked(engine)
 
 
+def test_a_receiver_without_limits(engine: Backend) -> None:
+    """Whoever declares no limits is sent a file of any size."""
+    file = replace(pii_file(), rules=replace(REGIONS["us"].files, limits=None))
+    rows = Rows(table=ibis.memtable(pa.table({"CCID": ["a"]})), count=10**12, members=1, waterfall={}, blanked={})
+    check_limits(file, rows, receiver="somebody", engine=engine)
+
+
 @pytest.mark.parametrize(("region", "limit"), [("us", 500_000_000), ("uk", 100_000_000), ("fr", 30_000_000)])
 def test_rows(check: Checked, region: str, limit: int) -> None:
     """A file may have as many rows as its region takes, and not one more."""

@@ -87,6 +87,14 @@ def test_what_the_ledger_knows_is_tried_again(sftp: FaultySftp, delivering: Deli
         assert delivering.deliver(replace(delivering.file, **change)).sent_now
 
 
+def test_preflight_looks_at_the_server(sftp: FaultySftp, delivering: Delivering) -> None:
+    """What the server says before a delivery is said; nothing is remembered of that."""
+    delivering.transport.check(sftp.folder)
+    with pytest.raises(RemoteFolderError, match="/elsewhere"):
+        delivering.transport.check("/elsewhere")
+    assert delivering.deliver().sent_now
+
+
 def test_what_was_refused_was_not_begun(delivering: Delivering) -> None:
     """A file that a guard refuses is none that may have been sent, should the ledger be lost afterwards."""
     with pytest.raises(SmallAudienceError):

@@ -88,11 +88,12 @@ def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
     assert "does not let us write" in found[-1].words
 
 
-def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("untold", [Fault.NO_SIZE, Fault.FSTAT_DENIED])
+def test_what_cannot_be_removed_is_named(untold: Fault, tmp_path: Path) -> None:
     """A server that takes files and gives none back is told by the name of what is left there."""
     with FaultySftp(tmp_path / "faulty") as server:
         server.misbehave(Fault.NO_REMOVE)
-        server.misbehave(Fault.NO_SIZE)
+        server.misbehave(untold)
         found = findings(destination(server.folder), server)
         probe = probe_in(found)
         assert (probe.renames, probe.tells_sizes, probe.removes) == (True, False, False)

@@ -27,7 +27,7 @@ from liveramp_provider.core.ledger import State
 from liveramp_provider.core.transports import liveintent as transport_module
 from liveramp_provider.core.transports import liveintent_api
 from liveramp_provider.core.transports.liveintent import LiveIntentTransport, Watched, outcome_of
-from liveramp_provider.core.transports.liveintent_api import LiveIntentApi
+from liveramp_provider.core.transports.liveintent_api import LiveIntentApi, LostAnswerError
 from liveramp_provider.testing import FakeLiveIntent
 from liveramp_provider.testing import LiveIntentFault as Fault
 from tests.core.pipeline import told
@@ -178,6 +178,15 @@ def test_an_upload_that_nobody_lists(fault: Fault, delivering: Delivering, fake:
     assert (fake.uploads, fake.calls["Put"]) == ((), 1)
 
 
+def test_a_file_rebuilt_between_tries(delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """Other bytes than those that may have arrived are never sent, nor is anything asked."""
+    delivering.claim(State.INTENT)
+    rebuilt = delivering.file.path.with_name("rebuilt.csv")
+    with pytest.raises(DeliveryInDoubtError, match="built anew"):
+        delivering.deliver(sealed_file(rebuilt, b"other bytes", slot="EMAIL_HASH", name=delivering.file.name))
+    assert dict(fake.calls) == {}
+
+
 def test_resend(fake: FakeLiveIntent, tmp_path: Path) -> None:
     """With `on_doubt: resend`, what nobody lists is sent again by the next try."""
     fake.misbehave(Fault.HANGS_UP, call="Put")
@@ -205,6 +214,20 @@ def test_a_plain_no_to_the_upload(fault: Fault, delivering: Delivering, fake: Fa
     assert delivering.recorded().state is State.SEALED
     assert delivering.deliver().evidence == "E6"
     assert (len(fake.uploads), fake.calls["SignedUrl"]) == (1, 2)
+
+
+def test_nobody_there(fake: FakeLiveIntent) -> None:
+    """Where nobody answers at all, nothing can have been done."""
+    api = replace(api_of(fake), url="http://127.0.0.1:1")
+    with pytest.raises(TransportError, match="cannot be reached") as met:
+        api.create_audience("vip", account_id=12345, data_provider_id=678)
+    assert not isinstance(met.value, LostAnswerError)
+
+
+def test_an_audience_that_is_gone(fake: FakeLiveIntent) -> None:
+    """Whoever asks for an audience that was deleted by hand is told so."""
+    with pytest.raises(RemoteFolderError, match="may have been deleted by hand"):
+        api_of(fake).uploads(101)
 
 
 def test_patience(fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +318,11 @@ def test_watching(delivering: Delivering, fake: FakeLiveIntent) -> None:
     audience = int(delivering.recorded().temp_path.partition("/")[0])
     watched = Watched(audience=audience, slot="EMAIL_HASH", action="add", name=NAME)
     states = [watched.look(api_of(fake)) for _ in range(3)]
-    assert [state.status for state in states if state] == ["Pending", "Running", "Finished"]
+    assert [(state.status, state.finished) for state in states if state] == [
+        ("Pending", False),
+        ("Running", False),
+        ("Finished", True),
+    ]
     assert states[-1] is not None
     assert outcome_of(states[-1], NAME) == {
         "liveintent_uploaded": 30,
@@ -303,6 +330,12 @@ def test_watching(delivering: Delivering, fake: FakeLiveIntent) -> None:
         "liveintent_duplicates": 0,
     }
     assert api_of(fake).counts(audience) == {"date": "2026-11-20", "total": 30, "matched": 30}
+
+
+def test_before_the_first_count(fake: FakeLiveIntent) -> None:
+    """An audience that LiveIntent has not counted yet has no counts, which is no error."""
+    fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678})
+    assert api_of(fake).counts(101) == {}
 
 
 def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> None:
@@ -313,6 +346,7 @@ def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> 
     watched = Watched(audience=fake.audiences[0].id, slot="EMAIL_HASH", action="add", name=NAME)
     seen = [watched.look(api_of(fake)) for _ in range(3)][-1]
     assert seen is not None
+    assert seen.finished
     with pytest.raises(ReceiverRefusedError, match=r"ended in Error: 30 uploaded, 0 invalid"):
         outcome_of(seen, NAME)
 

@@ -85,7 +85,8 @@ class Handler(BaseHTTPRequestHandler):
                 return 200, _page(account.listed(number), query)
             case "Counts":
                 total = len(account.audience(number).members)
-                return 200, {"entries": [{"date": "2026-11-20", "totalCount": total, "matchCount": total}]}
+                entry = {"date": "2026-11-20", "totalCount": total, "matchCount": total}
+                return 200, {"entries": [entry] if total else []}
         raise Refusal(404, "not_found", "no such call")
 
     def _send(self, status: int, answer: Any, *, retry_after: str = "") -> None:
