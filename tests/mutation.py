@@ -1,8 +1,8 @@
 """How many small changes of the code that delivers are seen by its tests: ``make mutants``.
 
 mutmut makes the changes and knows which tests come near each of them. Here is what it lacks: a limit to the time that
-one change may take, and the table in ``docs/reliability.md``. It leaves what it found in ``mutants/``, beside its copy of
-each module, and goes on from there when it is run again.
+one change may take, and the table in ``docs/reliability.md``. It leaves what it found in ``mutants/``, beside its copy
+of each module, and goes on from there when it is run again.
 """
 
 from __future__ import annotations

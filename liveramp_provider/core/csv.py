@@ -105,7 +105,7 @@ def _plain(columns: Sequence[pa.Array], delimiter: str) -> bytes:
 
 def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, compressed; equal input gives equal output."""
-    compressor = isal_zlib.compressobj(level=2, wbits=_GZIP_WINDOW)
+    compressor = isal_zlib.compressobj(wbits=_GZIP_WINDOW)
     for chunk in chunks:
         if compressed := compressor.compress(chunk):
             yield compressed

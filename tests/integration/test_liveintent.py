@@ -111,7 +111,12 @@ def test_check(fake: FakeLiveIntent, caplog: pytest.LogCaptureFixture) -> None:
     """Preflight says whether the token is taken, and makes nothing."""
     caplog.set_level(logging.INFO)
     way_to(fake).check("liveintent://12345/vip")
-    assert "no such audience yet" in caplog.text
+    assert caplog.messages[-1] == (
+        "preflight: liveintent://12345/vip: the token is taken; no such audience yet; the first delivery makes it"
+    )
+    fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678})
+    way_to(fake).check("liveintent://12345/vip")
+    assert caplog.messages[-1] == "preflight: liveintent://12345/vip: the token is taken; audience 101"
     fake.misbehave(Fault.DENIED, call="ListAudiences")
     with pytest.raises(CredentialsError, match="refused the token"):
         way_to(fake).check("liveintent://12345/vip")
@@ -332,6 +337,22 @@ def test_watching(delivering: Delivering, fake: FakeLiveIntent) -> None:
     assert api_of(fake).counts(audience) == {"date": "2026-11-20", "total": 30, "matched": 30}
 
 
+@pytest.mark.parametrize("tells_names", [False, True])
+def test_the_upload_that_is_watched(tells_names: bool, tmp_path: Path) -> None:
+    """It is the one of its name, or, where no names are told, the latest of its kind; or none, as long as none is."""
+    with FakeLiveIntent(actions=["add"], tells_names=tells_names) as fake:
+        audience = fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).id
+        watched = Watched(audience=audience, slot="EMAIL_HASH", action="add", name="ours")
+        assert watched.look(api_of(fake)) is None
+        for slot, name, lines in [("EMAIL_HASH", "ours", 3), ("EMAIL_HASH", "theirs", 2), ("IDFA", "ours", 1)]:
+            wanted = {"identifierType": slot, "action": "add", "uploadName": name}
+            content = "".join(f"{value}\n" for value in HASHES[:lines]).encode()
+            fake.account.take(fake.account.address(audience, wanted), content, None)
+        seen = [watched.look(api_of(fake)) for _ in range(3)][-1]
+        assert seen is not None
+        assert (seen.name, seen.uploaded) == (("ours", 3) if tells_names else ("", 2))
+
+
 def test_before_the_first_count(fake: FakeLiveIntent) -> None:
     """An audience that LiveIntent has not counted yet has no counts, which is no error."""
     fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678})
@@ -347,8 +368,19 @@ def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> 
     seen = [watched.look(api_of(fake)) for _ in range(3)][-1]
     assert seen is not None
     assert seen.finished
-    with pytest.raises(ReceiverRefusedError, match=r"ended in Error: 30 uploaded, 0 invalid"):
+    with pytest.raises(
+        ReceiverRefusedError,
+        match=r"ended in Error: 30 uploaded, 0 invalid, 0 dup.* what LiveIntent told you; send the day again as a revision\.$",
+    ):
         outcome_of(seen, NAME)
+
+
+def test_what_was_asked_is_logged(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
+    """The line that httpx logs of every request is there, but for the one whose address is a secret."""
+    caplog.set_level(logging.INFO)
+    delivering.deliver()
+    assert "HTTP Request: GET http" in caplog.text
+    assert "HTTP Request: PUT" not in caplog.text
 
 
 @pytest.mark.parametrize("fault", [Fault.HANGS_UP, Fault.LOST_ANSWER, Fault.DENIED, Fault.INTERNAL_ERROR])

@@ -155,7 +155,7 @@ class Ledger:
         values = asdict(now)
         known = health.c.audience == now.audience
         with self.transaction() as connection:
-            if connection.execute(sa.select(health.c.day).where(known)).first() is None:
+            if connection.scalar(sa.select(health.c.day).where(known)) is None:
                 connection.execute(sa.insert(health).values(values))
             else:
                 connection.execute(sa.update(health).where(known, health.c.day <= now.day).values(values))
