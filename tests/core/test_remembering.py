@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from liveramp_provider.core.artifacts import Begun
 from liveramp_provider.core.errors import DeliveryInDoubtError, RemoteFolderError, SmallAudienceError, TransportError
 from liveramp_provider.core.ledger import Outcome, State, resolve
 from liveramp_provider.core.transports.remembering import RememberingTransport
@@ -43,7 +44,11 @@ def test_a_lost_ledger(sftp: FaultySftp, delivering: Delivering) -> None:
     """It is in doubt, once and for all; where a person sees that it is not there, it goes out."""
     delivering.deliver()
     delivering.ledger_file.unlink()
-    for why in ("Restore it from its backup", "an earlier run could not find out"):
+    why_not = (
+        ": staging remembers a try of which this ledger knows nothing, so it was lost, or is another one. Restore it "
+        "from its backup, for nobody can know without it whether"
+    )
+    for why in (why_not, "an earlier run could not find out"):
         with pytest.raises(DeliveryInDoubtError, match=why):
             delivering.deliver()
     sftp.poll()
@@ -93,6 +98,16 @@ def test_preflight_looks_at_the_server(sftp: FaultySftp, delivering: Delivering)
     with pytest.raises(RemoteFolderError, match="/elsewhere"):
         delivering.transport.check("/elsewhere")
     assert delivering.deliver().sent_now
+
+
+def test_it_is_remembered_with_the_audiences_day(delivering: Delivering) -> None:
+    """What is kept of a day goes when the rest of that day goes."""
+    delivering.deliver()
+    key = delivering.recorded().delivery_id
+    place = delivering.transport.staging.begun(audience_id="high_value", day=DAY, delivery_id=key)
+    begun = place.sealed(Begun)
+    assert begun is not None
+    assert begun.delivery_id == key
 
 
 def test_what_was_refused_was_not_begun(delivering: Delivering) -> None:
