@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,12 +102,14 @@ def test_preflight_looks_at_the_server(sftp: FaultySftp, delivering: Delivering)
 
 def test_it_is_remembered_with_the_audiences_day(delivering: Delivering) -> None:
     """What is kept of a day goes when the rest of that day goes."""
+    before = datetime.now(UTC)
     delivering.deliver()
     key = delivering.recorded().delivery_id
     place = delivering.transport.staging.begun(audience_id="high_value", day=DAY, delivery_id=key)
     begun = place.sealed(Begun)
     assert begun is not None
     assert begun.delivery_id == key
+    assert before <= begun.at <= datetime.now(UTC)
 
 
 def test_what_was_refused_was_not_begun(delivering: Delivering) -> None:

@@ -84,8 +84,8 @@ def test_all_that_preflight_refuses(ledger: Ledger) -> None:
         check_probed(audience(*there), ledger=ledger)
     assert str(refused.value).split("\n") == [
         f"{name}: on 2026-11-20, liveramp doctor found that sftp.example:22 lets nothing be renamed in /drop/{name}. "
-        "Ask LiveRamp to allow it and run liveramp doctor again; where that cannot be, agree on `upload: direct`, which "
-        "promises less."
+        "Ask LiveRamp to allow it and run liveramp doctor again; where that cannot be, agree on `upload: direct`, "
+        "which promises less."
         for name in ("first", "second")
     ]
 

@@ -129,7 +129,7 @@ class Ledger:
             deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
         )
         with self.transaction() as connection:
-            row = connection.execute(statement.limit(1)).mappings().first()
+            row = connection.execute(statement).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
     def alongside(self, held: Delivery) -> tuple[str, ...]:
