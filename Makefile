@@ -34,11 +34,9 @@ faults: ALSO := strace
 faults: packages .venv/installed
 	$(BIN)/python -m tests.faults
 
-# The tests that come near the code that delivers; not among them: properties of other modules, Airflow, the fault table.
-DELIVERING := $(addprefix tests/core/test_,csv.py functions.py guards.py ledger.py ledger_health.py ledger_reading.py \
-	ledger_receipts.py ledger_revisions.py ledger_schema.py ledger_file.py limits.py naming.py remembering.py resolve.py s3_errors.py \
-	s3_wire.py sending_again.py) $(addprefix tests/integration/test_,deliver.py delivery_contract.py doctor.py preflight.py s3.py \
-	s3_takeover.py sftp.py sftp_direct.py sftp_faults.py sftp_ended.py sftp_login.py)
+# The tests that come near the code that delivers, as mutmut gets them, too.
+DELIVERING = $(shell $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["tool"]["mutmut"]\
+	["pytest_add_cli_args_test_selection"])')
 
 coverage: packages .venv/installed
 	@$(UV) --quiet pip install --python .venv coverage==7.17.5
@@ -49,7 +47,6 @@ coverage: packages .venv/installed
 
 mutants: packages .venv/installed
 	$(UV) --quiet pip install --python .venv mutmut==3.8.1
-	$(BIN)/mutmut run
 	$(BIN)/python -m tests.mutation
 
 bench: packages .venv/installed

@@ -64,7 +64,7 @@ class CsvWriter:
                 self.rows += batch.num_rows
 
     def _check_keys(self, keys: pa.Array) -> None:
-        with_last = pa.concat_arrays([pa.array([self._last_key], pa.string()), keys.cast(pa.string())])
+        with_last = pa.concat_arrays([pa.array([self._last_key]), keys.cast(pa.string())])
         # Compared as bytes: audience keys are ordered by their UTF-8, whatever the locale.
         as_bytes = with_last.cast(pa.binary())
         if not pc.all(pc.greater(as_bytes[1:], as_bytes[:-1]), skip_nulls=False).as_py():
@@ -86,9 +86,8 @@ def _encode(batch: pa.RecordBatch, layout: Layout) -> bytes:
     if layout.quoting == "none":
         return _plain(columns, layout.delimiter)
     buffer = io.BytesIO()
-    options = pyarrow.csv.WriteOptions(
-        include_header=False, quoting_style="all_valid", eol="\n", delimiter=layout.delimiter
-    )
+    # Text is quoted whatever it is, and a null is not.
+    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=layout.delimiter)
     pyarrow.csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), buffer, options)
     return buffer.getvalue()
 
@@ -105,7 +104,7 @@ def _plain(columns: Sequence[pa.Array], delimiter: str) -> bytes:
 
 def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, compressed; equal input gives equal output."""
-    compressor = isal_zlib.compressobj(level=2, wbits=_GZIP_WINDOW)
+    compressor = isal_zlib.compressobj(wbits=_GZIP_WINDOW)
     for chunk in chunks:
         if compressed := compressor.compress(chunk):
             yield compressed

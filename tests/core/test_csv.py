@@ -71,6 +71,15 @@ def test_a_value_that_would_need_quotes(value: str) -> None:
         written(batch(("a", value)), layout=Layout(quoting="none", delimiter="|"))
 
 
+def test_a_single_column_needs_no_quotes() -> None:
+    """Where nothing parts values within a line, a value may hold anything but the end of one."""
+    layout = Layout(quoting="none", delimiter="|", header=False)
+    rows = batch(("a", "X|Y"), ("b", "N"))
+    assert written(rows, header=("", "CITY"), layout=layout) == b"X|Y\nN\n"
+    with pytest.raises(DataError):
+        written(batch(("a", "x\ny")), header=("", "CITY"), layout=layout)
+
+
 def test_a_key_that_is_not_written() -> None:
     """The key of a file whose receiver knows none is checked, and stands neither in the header nor in a row."""
     header = ("", "CITY")

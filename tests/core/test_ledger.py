@@ -12,10 +12,12 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtError, LedgerError
 from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, header_digest, resolve
+from liveramp_provider.core.ledger.acceptances import acceptances
 from liveramp_provider.core.ledger.ledger import LEASE_S
 from liveramp_provider.core.ledger.records import UtcDateTime, metadata
 from tests.deliveries import DAY, NAME, sealed_file
@@ -362,6 +364,8 @@ def test_the_zone_of_a_worker_changes_nothing(ledger: Ledger, file: SealedFile) 
     claim = ledger.claim(file, folder=FOLDER, holder="run 1")
     claim.advance(State.UPLOADING)
     claim.accept(["header"], why="agreed with LiveRamp")
+    with ledger.transaction() as connection:
+        assert begun <= connection.execute(sa.select(acceptances.c.at)).scalar_one() <= datetime.now(UTC)
     other = ledger.claim(replace(file, day=date(2026, 11, 21)), folder=FOLDER, holder="run 1")
     beside = ledger.beside(other.delivery)
     assert beside is not None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from liveramp_provider.core.artifacts import Begun
 from liveramp_provider.core.errors import DeliveryInDoubtError, RemoteFolderError, SmallAudienceError, TransportError
 from liveramp_provider.core.ledger import Outcome, State, resolve
 from liveramp_provider.core.transports.remembering import RememberingTransport
@@ -43,7 +44,11 @@ def test_a_lost_ledger(sftp: FaultySftp, delivering: Delivering) -> None:
     """It is in doubt, once and for all; where a person sees that it is not there, it goes out."""
     delivering.deliver()
     delivering.ledger_file.unlink()
-    for why in ("Restore it from its backup", "an earlier run could not find out"):
+    why_not = (
+        ": staging remembers a try of which this ledger knows nothing, so it was lost, or is another one. Restore it "
+        "from its backup, for nobody can know without it whether"
+    )
+    for why in (why_not, "an earlier run could not find out"):
         with pytest.raises(DeliveryInDoubtError, match=why):
             delivering.deliver()
     sftp.poll()
@@ -85,6 +90,26 @@ def test_what_the_ledger_knows_is_tried_again(sftp: FaultySftp, delivering: Deli
     assert delivering.deliver(holder="run 2").sent_now
     for change in ({"slot": "D", "name": "d.csv"}, {"day": DAY + timedelta(days=1), "name": "later.csv"}):
         assert delivering.deliver(replace(delivering.file, **change)).sent_now
+
+
+def test_preflight_looks_at_the_server(sftp: FaultySftp, delivering: Delivering) -> None:
+    """What the server says before a delivery is said; nothing is remembered of that."""
+    delivering.transport.check(sftp.folder)
+    with pytest.raises(RemoteFolderError, match="/elsewhere"):
+        delivering.transport.check("/elsewhere")
+    assert delivering.deliver().sent_now
+
+
+def test_it_is_remembered_with_the_audiences_day(delivering: Delivering) -> None:
+    """What is kept of a day goes when the rest of that day goes."""
+    before = datetime.now(UTC)
+    delivering.deliver()
+    key = delivering.recorded().delivery_id
+    place = delivering.transport.staging.begun(audience_id="high_value", day=DAY, delivery_id=key)
+    begun = place.sealed(Begun)
+    assert begun is not None
+    assert begun.delivery_id == key
+    assert before <= begun.at <= datetime.now(UTC)
 
 
 def test_what_was_refused_was_not_begun(delivering: Delivering) -> None:

@@ -81,6 +81,13 @@ def test_not_delivered(ledger: Ledger, file: SealedFile) -> None:
     assert again.temp_path == f"{FOLDER}/.upload.tmp"
 
 
+def test_a_beginning_of_many(ledger: Ledger, file: SealedFile) -> None:
+    """Whoever names too little of an id is shown two deliveries of all that it may be, and no more."""
+    for day in (20, 21, 22):
+        claimed(ledger, replace(file, day=date(2026, 11, day)), State.SEALED)
+    assert len(ledger.beginning_with("")) == 2
+
+
 def test_audit(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Every resolution is a line of its own: which delivery, how, why, who and when; earlier ones stay."""
     key = doubtful(ledger, file).delivery.delivery_id

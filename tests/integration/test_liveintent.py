@@ -12,6 +12,7 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from liveramp_provider.core.errors import (
@@ -27,7 +28,7 @@ from liveramp_provider.core.ledger import State
 from liveramp_provider.core.transports import liveintent as transport_module
 from liveramp_provider.core.transports import liveintent_api
 from liveramp_provider.core.transports.liveintent import LiveIntentTransport, Watched, outcome_of
-from liveramp_provider.core.transports.liveintent_api import LiveIntentApi
+from liveramp_provider.core.transports.liveintent_api import LiveIntentApi, LostAnswerError
 from liveramp_provider.testing import FakeLiveIntent
 from liveramp_provider.testing import LiveIntentFault as Fault
 from tests.core.pipeline import told
@@ -111,7 +112,12 @@ def test_check(fake: FakeLiveIntent, caplog: pytest.LogCaptureFixture) -> None:
     """Preflight says whether the token is taken, and makes nothing."""
     caplog.set_level(logging.INFO)
     way_to(fake).check("liveintent://12345/vip")
-    assert "no such audience yet" in caplog.text
+    assert caplog.messages[-1] == (
+        "preflight: liveintent://12345/vip: the token is taken; no such audience yet; the first delivery makes it"
+    )
+    fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678})
+    way_to(fake).check("liveintent://12345/vip")
+    assert caplog.messages[-1] == "preflight: liveintent://12345/vip: the token is taken; audience 101"
     fake.misbehave(Fault.DENIED, call="ListAudiences")
     with pytest.raises(CredentialsError, match="refused the token"):
         way_to(fake).check("liveintent://12345/vip")
@@ -171,18 +177,37 @@ def test_lost_answer_of_the_upload(fault: Fault, tells_names: bool, tmp_path: Pa
 def test_an_upload_that_nobody_lists(fault: Fault, delivering: Delivering, fake: FakeLiveIntent) -> None:
     """An upload without an answer that is not in the list either is in doubt, and stays so; nothing is sent again."""
     fake.misbehave(fault, call="Put")
-    with pytest.raises(DeliveryInDoubtError, match="LiveIntent lists no upload"):
+    with pytest.raises(DeliveryInDoubtError, match="the answer was lost, LiveIntent lists no upload, and"):
         delivering.deliver()
     with pytest.raises(DeliveryInDoubtError):
         delivering.deliver()
     assert (fake.uploads, fake.calls["Put"]) == ((), 1)
 
 
-def test_resend(fake: FakeLiveIntent, tmp_path: Path) -> None:
+def test_a_file_rebuilt_between_tries(delivering: Delivering, fake: FakeLiveIntent) -> None:
+    """Other bytes than those that may have arrived are never sent, nor is anything asked."""
+    delivering.claim(State.INTENT)
+    rebuilt = delivering.file.path.with_name("rebuilt.csv")
+    with pytest.raises(DeliveryInDoubtError, match="built anew"):
+        delivering.deliver(sealed_file(rebuilt, b"other bytes", slot="EMAIL_HASH", name=delivering.file.name))
+    assert dict(fake.calls) == {}
+
+
+def test_a_late_entry(delivering: Delivering, fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list may know an upload a little later than the answer was lost: it is looked at for a while."""
+    audience = fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).id
+    delivering.claim(State.INTENT).advance(State.INTENT, temp_path=f"{audience}/0")
+    signed = fake.account.address(audience, {"identifierType": "EMAIL_HASH", "action": "add"})
+    monkeypatch.setattr(transport_module, "sleep", lambda _: fake.account.take(signed, CONTENT, None))
+    assert delivering.deliver().evidence == "L"
+
+
+def test_resend(fake: FakeLiveIntent, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With `on_doubt: resend`, what nobody lists is sent again by the next try."""
     fake.misbehave(Fault.HANGS_UP, call="Put")
     assert tried(delivering_to(fake, tmp_path, resend=True)) == "E6"
     assert len(fake.uploads) == 1
+    assert f"deliver: {NAME} may have arrived; it is sent again, as on_doubt says" in caplog.messages
 
 
 def test_somebody_elses_upload(delivering: Delivering, fake: FakeLiveIntent) -> None:
@@ -207,6 +232,20 @@ def test_a_plain_no_to_the_upload(fault: Fault, delivering: Delivering, fake: Fa
     assert (len(fake.uploads), fake.calls["SignedUrl"]) == (1, 2)
 
 
+def test_nobody_there(fake: FakeLiveIntent) -> None:
+    """Where nobody answers at all, nothing can have been done."""
+    api = replace(api_of(fake), url="http://127.0.0.1:1")
+    with pytest.raises(TransportError, match="cannot be reached") as met:
+        api.create_audience("vip", account_id=12345, data_provider_id=678)
+    assert not isinstance(met.value, LostAnswerError)
+
+
+def test_an_audience_that_is_gone(fake: FakeLiveIntent) -> None:
+    """Whoever asks for an audience that was deleted by hand is told so."""
+    with pytest.raises(RemoteFolderError, match="may have been deleted by hand"):
+        api_of(fake).uploads(101)
+
+
 def test_patience(fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None:
     """`Retry-After` is kept where it is short; a long one is left to the task's next try."""
     slept: list[float] = []
@@ -218,6 +257,44 @@ def test_patience(fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(TransportError, match="3600 seconds"):
         list(api_of(fake).audiences())
     assert slept == [1]
+
+
+THERE = "https://liveintent.example"
+
+
+@pytest.mark.parametrize(
+    ("status", "place", "kind", "words"),
+    [
+        (403, "the signed address", TransportError, " refused the file (403); the next try asks for another."),
+        (500, "the signed address", LostAnswerError, " answered 500."),
+        (408, THERE, LostAnswerError, " answered 408."),
+        (401, THERE, CredentialsError, " refused the token (401). Ask LiveIntent for a valid one."),
+        (403, THERE, CredentialsError, " refused the token (403). Ask LiveIntent for a valid one."),
+        (404, THERE, RemoteFolderError, " knows no such audience (404). It may have been deleted by hand."),
+        (
+            400,
+            THERE,
+            ReceiverRefusedError,
+            " refused what it was asked (400). Compare account_id, data_provider_id and action in the audience file "
+            "with what LiveIntent told you.",
+        ),
+    ],
+)
+def test_every_refusal(status: int, place: str, kind: type[Exception], words: str) -> None:
+    """What the answer means for the next try is said by the kind of the error, and to people by its words."""
+    error = liveintent_api._refusal(httpx.Response(status), place)
+    assert (type(error), str(error)) == (kind, f"{place}{words}")
+
+
+@pytest.mark.parametrize(("told", "wait_s"), [({"Retry-After": "7"}, 7), ({"Retry-After": "soon"}, 0), ({}, 0)])
+def test_how_much_patience(told: dict[str, str], wait_s: int) -> None:
+    """A receiver that does not say in seconds how long to wait is asked again as if it had said nothing."""
+    error = liveintent_api._refusal(httpx.Response(429, headers=told), THERE)
+    assert isinstance(error, liveintent_api.PatienceError)
+    assert (error.wait_s, str(error)) == (
+        wait_s,
+        f"{THERE} asks for {wait_s} seconds of patience (429). A task tries it again.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -295,7 +372,11 @@ def test_watching(delivering: Delivering, fake: FakeLiveIntent) -> None:
     audience = int(delivering.recorded().temp_path.partition("/")[0])
     watched = Watched(audience=audience, slot="EMAIL_HASH", action="add", name=NAME)
     states = [watched.look(api_of(fake)) for _ in range(3)]
-    assert [state.status for state in states if state] == ["Pending", "Running", "Finished"]
+    assert [(state.status, state.finished) for state in states if state] == [
+        ("Pending", False),
+        ("Running", False),
+        ("Finished", True),
+    ]
     assert states[-1] is not None
     assert outcome_of(states[-1], NAME) == {
         "liveintent_uploaded": 30,
@@ -303,6 +384,28 @@ def test_watching(delivering: Delivering, fake: FakeLiveIntent) -> None:
         "liveintent_duplicates": 0,
     }
     assert api_of(fake).counts(audience) == {"date": "2026-11-20", "total": 30, "matched": 30}
+
+
+@pytest.mark.parametrize("tells_names", [False, True])
+def test_the_upload_that_is_watched(tells_names: bool, tmp_path: Path) -> None:
+    """It is the one of its name, or, where no names are told, the latest of its kind; or none, as long as none is."""
+    with FakeLiveIntent(actions=["add"], tells_names=tells_names) as fake:
+        audience = fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).id
+        watched = Watched(audience=audience, slot="EMAIL_HASH", action="add", name="ours")
+        assert watched.look(api_of(fake)) is None
+        for slot, name, lines in [("EMAIL_HASH", "ours", 3), ("EMAIL_HASH", "theirs", 2), ("IDFA", "ours", 1)]:
+            wanted = {"identifierType": slot, "action": "add", "uploadName": name}
+            content = "".join(f"{value}\n" for value in HASHES[:lines]).encode()
+            fake.account.take(fake.account.address(audience, wanted), content, None)
+        seen = [watched.look(api_of(fake)) for _ in range(3)][-1]
+        assert seen is not None
+        assert (seen.name, seen.uploaded) == (("ours", 3) if tells_names else ("", 2))
+
+
+def test_before_the_first_count(fake: FakeLiveIntent) -> None:
+    """An audience that LiveIntent has not counted yet has no counts, which is no error."""
+    fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678})
+    assert api_of(fake).counts(101) == {}
 
 
 def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> None:
@@ -313,8 +416,20 @@ def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> 
     watched = Watched(audience=fake.audiences[0].id, slot="EMAIL_HASH", action="add", name=NAME)
     seen = [watched.look(api_of(fake)) for _ in range(3)][-1]
     assert seen is not None
-    with pytest.raises(ReceiverRefusedError, match=r"ended in Error: 30 uploaded, 0 invalid"):
+    assert seen.finished
+    with pytest.raises(
+        ReceiverRefusedError,
+        match=r"ended in Error: 30 uploaded, 0 .*, 0 .* what LiveIntent told you; send the day again as a revision\.$",
+    ):
         outcome_of(seen, NAME)
+
+
+def test_what_was_asked_is_logged(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
+    """The line that httpx logs of every request is there, but for the one whose address is a secret."""
+    caplog.set_level(logging.INFO)
+    delivering.deliver()
+    assert "HTTP Request: GET http" in caplog.text
+    assert "HTTP Request: PUT" not in caplog.text
 
 
 @pytest.mark.parametrize("fault", [Fault.HANGS_UP, Fault.LOST_ANSWER, Fault.DENIED, Fault.INTERNAL_ERROR])

@@ -129,7 +129,7 @@ class Ledger:
             deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
         )
         with self.transaction() as connection:
-            row = connection.execute(statement.limit(1)).mappings().first()
+            row = connection.execute(statement).mappings().first()
         return None if row is None else Delivery.of_row(row)
 
     def alongside(self, held: Delivery) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class Ledger:
         values = asdict(now)
         known = health.c.audience == now.audience
         with self.transaction() as connection:
-            if connection.execute(sa.select(health.c.day).where(known)).first() is None:
+            if connection.scalar(sa.select(health.c.day).where(known)) is None:
                 connection.execute(sa.insert(health).values(values))
             else:
                 connection.execute(sa.update(health).where(known, health.c.day <= now.day).values(values))

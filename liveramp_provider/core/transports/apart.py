@@ -37,6 +37,5 @@ def run_apart(work: Coroutine[Any, Any, _Result]) -> _Result:
 
 def _end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     """Cancel, and cancel again what then waits for somebody who does not answer."""
-    if not task.done():
-        task.cancel()
-        loop.call_later(_TIDY_S, _end, loop, task)
+    task.cancel()
+    loop.call_later(_TIDY_S, _end, loop, task)

@@ -100,11 +100,11 @@ class LiveIntentTransport:
 
         :raises DeliveryInDoubtError: The list of uploads cannot tell.
         """
-        audience, _, before = claim.delivery.temp_path.partition("/")
+        audience, before = map(int, claim.delivery.temp_path.split("/"))
         until = monotonic() + self.patience_s
         while True:
-            alike = self._alike(api, int(audience), claim.delivery.slot)
-            new = alike[int(before) :]
+            alike = self._alike(api, audience, claim.delivery.slot)
+            new = alike[before:]
             by_name = [upload for upload in alike if upload.name == claim.delivery.name]
             # One more of its kind is ours; of two, somebody else has made one.
             if by_name or (len(new) == 1 and not new[0].name):

@@ -115,7 +115,7 @@ class LiveIntentApi:
         :raises LostAnswerError: It may have been made.
         """
         wanted = {"name": name, "accountId": account_id, "dataProviderId": data_provider_id}
-        return int(self._ask("POST", "/audiences", body=wanted)["id"])
+        return int(self._ask("/audiences", body=wanted)["id"])
 
     def signed_url(self, audience: int, *, identifiers: str, action: str, name: str, email: str) -> str:
         """Where to put a file: an address that is a secret, for a short time.
@@ -124,7 +124,7 @@ class LiveIntentApi:
         """
         wanted = {"identifierType": identifiers, "action": action, "uploadName": name}
         wanted |= {"notificationEmail": email} if email else {}
-        return str(self._asked_again("POST", f"/audiences/{audience}/signed-urls", body=wanted)["signedUrl"])
+        return str(self._asked_again(f"/audiences/{audience}/signed-urls", body=wanted)["signedUrl"])
 
     def put(self, signed_url: str, file: Path) -> None:
         """Send the bytes of `file`; when this returns, they were taken.
@@ -160,7 +160,7 @@ class LiveIntentApi:
 
         It counts once a day, so the day is mostly one before the upload; empty where it has not counted yet.
         """
-        entries = self._asked_again("GET", f"/audiences/{audience}/counts")["entries"]
+        entries = self._asked_again(f"/audiences/{audience}/counts")["entries"]
         if not entries:
             return {}
         latest = max(entries, key=lambda entry: str(entry["date"]))
@@ -169,24 +169,25 @@ class LiveIntentApi:
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         page, pages = 1, 1
         while page <= pages:
-            answer = self._asked_again("GET", f"{path}?page={page}&pageSize={_PAGE_SIZE}")
+            answer = self._asked_again(f"{path}?page={page}&pageSize={_PAGE_SIZE}")
             yield from answer["entries"]
             page, pages = page + 1, int(answer["pages"])
 
-    def _asked_again(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _asked_again(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What is answered to something that may be asked as often as one likes."""
         for pause_s in _PAUSES_S:
             try:
-                return self._ask(method, path, body=body)
+                return self._ask(path, body=body)
             except PatienceError as error:
                 if error.wait_s > _MAX_RETRY_AFTER_S:
                     raise
                 sleep(max(error.wait_s, pause_s))
             except TransportError:
                 sleep(pause_s)
-        return self._ask(method, path, body=body)
+        return self._ask(path, body=body)
 
-    def _ask(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        method = "GET" if body is None else "POST"
         headers = {"Authorization": f"Bearer {self.token}"}
         with httpx.Client(timeout=_TIMEOUT, verify=_trusted(), headers=headers) as client:
             answer = _answer(client, method, f"{self.url}{path}", place=self.url, json=body)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Begun
+from liveramp_provider.core.staging import digest_of
 from liveramp_provider.core.transports import freed_on_failure
 
 if TYPE_CHECKING:
@@ -51,5 +51,5 @@ class RememberingTransport:
         with self.staging.scratch() as scratch:
             empty = scratch / "begun"
             empty.touch()
-            digest = hashlib.sha256(b"").hexdigest()
-            place.seal(scratch, Begun(path=empty, sha256=digest, delivery_id=delivery_id, at=datetime.now(UTC)))
+            begun = Begun(path=empty, sha256=digest_of(empty), delivery_id=delivery_id, at=datetime.now(UTC))
+            place.seal(scratch, begun)

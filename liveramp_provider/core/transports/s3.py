@@ -82,7 +82,7 @@ class S3Transport:
         with translated(folder):
             # Signing needs credentials and sends nothing.
             target = {"Bucket": bucket, "Key": f"{prefix}/"}
-            self.connect().generate_presigned_url("put_object", Params=target, ExpiresIn=1)
+            self.connect().generate_presigned_url("put_object", Params=target)
         log.info(f"preflight: {folder}: there are credentials; whether they may write there, only the upload can tell")
 
     def send(self, file: Path, claim: Claim) -> None:

@@ -47,7 +47,7 @@ async def write_all(session: Session, remote: asyncssh.SFTPClientFile, file: Pat
                 sent += len(piece)
                 progress.add(len(piece))
             claim.renew()
-    size = await _size(session, remote)
+    size = await told_size(session, remote)
     if size is not None and size != due:
         raise TransportError(f"{session.where} keeps {size:,} of {due:,} bytes. A task sends it again.")
     return size
@@ -57,8 +57,8 @@ async def write_all(session: Session, remote: asyncssh.SFTPClientFile, file: Pat
 _STORES_NO_MORE = (asyncssh.SFTPFailure, asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
 
 
-async def _size(session: Session, remote: asyncssh.SFTPClientFile) -> int | None:
-    """Size by the open handle; ``None`` where the server will not say."""
+async def told_size(session: Session, remote: asyncssh.SFTPClientFile) -> int | None:
+    """What the server says of the size of an open file; ``None`` where it will not say."""
     try:
         return (await session.within(remote.stat())).size
     except (asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from liveramp_provider.core.errors import TransportError
-from liveramp_provider.core.transports.sftp_rename import EXCLUSIVE, move
+from liveramp_provider.core.transports.sftp_bytes import told_size
+from liveramp_provider.core.transports.sftp_rename import EXCLUSIVE, move, temporary_name
 from liveramp_provider.core.transports.sftp_session import MISSING, REFUSED, TAKEN
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def abilities(session: Session, folder: str) -> Abilities:
     :raises asyncssh.SFTPError: It cannot even be written.
     :raises TransportError: It broke off, and the names of what may be left are in the message.
     """
-    first, second = (f"{folder}/.{secrets.token_hex(16)}.tmp" for _ in range(2))
+    first, second = temporary_name(folder), temporary_name(folder)
     keeps, renames = True, False
     try:
         tells_sizes = await _write(session, first)
@@ -91,8 +91,6 @@ async def _write(session: Session, path: str) -> bool:
     remote = await session.within(session.client.open(path, EXCLUSIVE, encoding=None))
     try:
         await session.within(remote.write(_CONTENT))
-        with suppress(*REFUSED, asyncssh.SFTPFailure):
-            return (await session.within(remote.stat())).size == len(_CONTENT)
-        return False
+        return await told_size(session, remote) == len(_CONTENT)
     finally:
         await session.within(remote.close())

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 EXCLUSIVE = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
 
 
+def temporary_name(folder: str) -> str:
+    """A new name that no routing rule of LiveRamp can match."""
+    return f"{folder}/.{secrets.token_hex(16)}.tmp"
+
+
 async def send_by_rename(session: Session, file: Path, claim: Claim) -> None:
     """Bring the claim to COMMITTED."""
     if claim.delivery.state in (State.SEALED, State.UPLOADING):
@@ -38,8 +43,8 @@ async def send_by_rename(session: Session, file: Path, claim: Claim) -> None:
 async def _upload(session: Session, file: Path, claim: Claim) -> None:
     if claim.delivery.temp_path:
         await session.remove(claim.delivery.temp_path)
-    # No routing rule of LiveRamp can match this name, and the ledger knows it before it exists.
-    temporary = f"{claim.delivery.folder}/.{secrets.token_hex(16)}.tmp"
+    # The ledger knows the name before it exists.
+    temporary = temporary_name(claim.delivery.folder)
     claim.advance(State.UPLOADING, temp_path=temporary)
     try:
         size = await _write(session, file, claim)

@@ -85,7 +85,8 @@ class Handler(BaseHTTPRequestHandler):
                 return 200, _page(account.listed(number), query)
             case "Counts":
                 total = len(account.audience(number).members)
-                return 200, {"entries": [{"date": "2026-11-20", "totalCount": total, "matchCount": total}]}
+                days = (("2026-11-19", 0), ("2026-11-20", total)) if total else ()
+                return 200, {"entries": [{"date": day, "totalCount": n, "matchCount": n} for day, n in days]}
         raise Refusal(404, "not_found", "no such call")
 
     def _send(self, status: int, answer: Any, *, retry_after: str = "") -> None:
