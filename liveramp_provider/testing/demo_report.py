@@ -51,7 +51,7 @@ def report(demo: Installation, receivers: StandIns, day: date, *, sent: int, out
             out.print(f"[bold]Delivered to {_place(demo, there)}[/]")
         out.print(_sent_files(files))
     for grade in sorted({one.delivery.evidence for _, files in every for one in files}):
-        out.print(f"evidence {grade}: {EVIDENCE[grade]}", style="dim")
+        out.print(f"evidence {grade}: {EVIDENCE[grade]}", style="dim", soft_wrap=True)
     out.print()
     out.print(membership_table(_staged(demo, Membership, day, "extract-*")))
     for there, files in every:

@@ -66,7 +66,8 @@ class LiveIntentStandIn:
         newest = uploads[-1]
         audience = self.fake.account.audience(newest.audience)
         content = "".join(f"{line}\n" for line in newest.lines)
-        words = f"{newest.status}: {len(newest.lines):,} lines of {newest.identifiers}, {newest.invalid:,} invalid"
+        words = f"{newest.status}: {len(newest.lines):,} of {newest.identifiers}"
+        words += f", {newest.invalid:,} invalid" if newest.invalid else ""
         good = newest.status == "Finished" and not newest.invalid and newest.identifiers == file.slot
         return Held(
             times=len(uploads),
