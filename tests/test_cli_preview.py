@@ -155,7 +155,7 @@ def test_preview_compares_with_the_installation(warehouse: str, readable: Path, 
 
 
 def test_preview_shows_what_is_new(warehouse: str, readable: Path, tmp_path: Path) -> None:
-    """Against a delivered day: rows, members, membership, columns, delimiter; and that the day itself went out already."""
+    """Against a delivered day: rows, members, columns, delimiter; and that the day itself went out already."""
     home, audience = Home(tmp_path / "home"), load_audience(readable)
     here = Workspace(staging=home.staging, connect=lambda _: sa.create_engine(warehouse))
     for day in (date(2026, 11, 19), date(2026, 11, 20)):
