@@ -1,4 +1,4 @@
-# make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow
+# make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow; any: make demo AUDIENCE=examples/audiences/google.yaml
 # make up    – Airflow's UI with LiveRamp in a box beside it, until Ctrl-C
 # make test  – install what the tests need, then lint, types, import contracts and all tests
 # make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB
@@ -7,9 +7,10 @@
 # make mutants – the code that delivers, changed in every small way: which changes no test sees; hours
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
-PYTHON ?= python3
-DATE   ?= 2026-11-20
-PORT   ?= 8080
+PYTHON   ?= python3
+DATE     ?= 2026-11-20
+PORT     ?= 8080
+AUDIENCE ?= dags/audiences/high_value_customers.yaml
 
 BIN := .venv/bin
 UV  := .uv/bin/uv
@@ -17,10 +18,10 @@ UV  := .uv/bin/uv
 .PHONY: demo up test slow faults coverage mutants bench check lock screenshots clean packages gpg
 
 demo: gpg .venv/installed
-	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE)
+	@$(BIN)/python -m liveramp_provider.testing.demo --date $(DATE) --audience $(AUDIENCE)
 
 up: gpg .venv/installed
-	@$(BIN)/python -m liveramp_provider.testing.up --port $(PORT)
+	@$(BIN)/python -m liveramp_provider.testing.up --port $(PORT) --audience $(AUDIENCE)
 
 # Four at once, for two cores: many tests wait for servers more than they work.
 test: packages .venv/installed check

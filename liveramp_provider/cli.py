@@ -293,7 +293,7 @@ def _list(place: LedgerAt, *, audience: str | None, day: date | None, state: Sta
     for grade in sorted({delivery.proof for delivery in found} & EVIDENCE.keys()):
         out.print(f"  {grade}: {EVIDENCE[grade]}", style="dim", markup=False, soft_wrap=True)
     if doubtful := sum(delivery.in_doubt for delivery in found):
-        way_out = "look at LiveRamp's Files page, then say what you saw with liveramp resolve"
+        way_out = "look at the receiver's list of files, then say what you saw with liveramp resolve"
         out.print(f"  ! {doubtful} in doubt: {way_out}", style="yellow", markup=False, soft_wrap=True)
 
 
@@ -313,14 +313,14 @@ def _verify(place: LedgerAt) -> None:
 def resolve_delivery(
     delivery: Annotated[str, typer.Argument(metavar="ID", help="Its id, or 8 or more characters from the beginning.")],
     outcome: Annotated[
-        Outcome, typer.Option(help="Whether LiveRamp has the file. If not, its deliver task may be cleared to send it.")
+        Outcome, typer.Option(help="Whether the receiver has it. If not, its deliver task may be cleared to send it.")
     ],
     why: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, in one line; no person's data.")],
     home: HomeOption = None,
     ledger: LedgerOption = None,
     connection: ConnectionOption = None,
 ) -> None:
-    """Close a delivery in doubt after looking at LiveRamp's Files page. Sends nothing; who, when and why are kept."""
+    """Close a delivery in doubt after looking what the receiver has. Sends nothing; who, when and why are kept."""
     from liveramp_provider.core.ledger import Ledger, recorded, resolve
 
     with _errors_in_one_line():

@@ -43,6 +43,7 @@ _WORDS = {
 # The longest line, so that the counts of several files stand below each other.
 _WIDTH = 57
 _TOTALS = ("members", "device_ids", "addresses", "rows")
+_SIGNS = {",": "comma", "|": "pipe", "\t": "tab", ";": "semicolon"}
 _GAP = 2
 _LONGEST_CELL = 40
 _LONGEST_RUN = 16
@@ -157,6 +158,8 @@ def comparison_table(file: FilePreview, comparison: Comparison) -> Table:
     )
     table.add_row("membership", moved)
     table.add_row("columns", _column_words(comparison.columns) if comparison.columns else f"those {gone}")
+    if comparison.delimiter not in (None, file.delimiter):
+        table.add_row("delimiter", f"{_SIGNS[comparison.delimiter]} → {_SIGNS[file.delimiter]}")
     return table
 
 

@@ -116,7 +116,7 @@ def test_list(tmp_path: Path, columns: str) -> None:
         r" +2026-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12} *"
     )
     assert [bool(re.fullmatch(shape, line)) for line in lines] == [False, True, False, False], result.stdout
-    assert way_out.startswith("  ! 1 in doubt: look at LiveRamp's Files page")
+    assert way_out.startswith("  ! 1 in doubt: look at the receiver's list of files")
 
 
 def test_filters(tmp_path: Path) -> None:

@@ -155,12 +155,14 @@ def test_preview_compares_with_the_installation(warehouse: str, readable: Path, 
 
 
 def test_preview_shows_what_is_new(warehouse: str, readable: Path, tmp_path: Path) -> None:
-    """Against a delivered day: rows, members, membership and columns; and that the day itself went out already."""
+    """Against a delivered day: rows, members, columns, delimiter; and that the day itself went out already."""
     home, audience = Home(tmp_path / "home"), load_audience(readable)
     here = Workspace(staging=home.staging, connect=lambda _: sa.create_engine(warehouse))
     for day in (date(2026, 11, 19), date(2026, 11, 20)):
         deliver(home, built(audience, day, here))
-    readable.write_text(READABLE.replace("zip: zip", "zip: zip, tier: tier").replace("pii: true", COLUMNS))
+    unchanged = preview(readable, warehouse, "--home", home.folder).stdout
+    changed = READABLE.replace("zip: zip", "zip: zip, tier: tier").replace("pii: true", COLUMNS)
+    readable.write_text(changed.replace("region: us", "region: us\n    delimiter: pipe"))
     shown = preview(readable, warehouse, "--home", home.folder).stdout
     told = shown[shown.index("PII: what is new") :]
     assert re.search(r"this day +was delivered at \S+ \S+ UTC: a run would send nothing", told)
@@ -168,6 +170,8 @@ def test_preview_shows_what_is_new(warehouse: str, readable: Path, tmp_path: Pat
     assert re.search(r"rows +\d+ → \d+ \([+-]\d+\)", told)
     assert re.search(r"membership +\d+ entered, \d+ left, \d+ the same", told)
     assert re.search(r"columns +new: TIER; gone: ZIP", told)
+    assert re.search(r"delimiter +comma → pipe", told)
+    assert not re.search(r"^delimiter", unchanged, re.MULTILINE)
 
 
 def test_preview_compares_with_a_ledger_behind_a_connection(warehouse: str, readable: Path, tmp_path: Path) -> None:

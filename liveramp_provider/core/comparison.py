@@ -59,12 +59,14 @@ class Comparison:
     :param same_day: The delivery of the day itself, where it was made already.
     :param before: The newest delivery of an earlier day; ``None``: there is none.
     :param columns: ``None`` when the file of `before` is not staged here, or not any more.
+    :param delimiter: What parted its fields; ``None`` as before.
     :param members: ``None`` when the membership of `before` is not.
     """
 
     same_day: Delivered | None
     before: Delivered | None
     columns: ColumnChanges | None
+    delimiter: str | None
     members: MemberChanges | None
 
 
@@ -95,6 +97,7 @@ def compare(
         same_day=same_day,
         before=before,
         columns=column_changes(sealed.header, file.header) if sealed else None,
+        delimiter=sealed.delimiter if sealed else None,
         members=_member_changes(earlier, membership, audience, day, workspace) if earlier else None,
     )
 

@@ -290,3 +290,8 @@ class Destination:
     def on_s3(self) -> bool:
         """Whether it is a bucket; else it is reached by SFTP."""
         return self.path.startswith("s3://")
+
+    @property
+    def look_at(self) -> str:
+        """Where a person sees what came."""
+        return f"{self.receiver}'s list of files"

@@ -41,6 +41,7 @@ class FilePreview:
     :param csv_bytes: Before compression and encryption.
     :param waterfall: From members to rows, by reason; it adds up.
     :param blanked: How many given values the rows leave blank, by reason.
+    :param delimiter: What parts the fields.
     :param sample: The first rows; every value but a fixed segment is masked.
     """
 
@@ -48,6 +49,7 @@ class FilePreview:
     slot: str
     name: str
     header: tuple[str, ...]
+    delimiter: str
     rows: int
     members: int
     csv_bytes: int
@@ -109,6 +111,7 @@ def _preview(
         slot=file.slot,
         name=name,
         header=file.headers,
+        delimiter=file.rules.layout.delimiter,
         rows=writer.rows,
         members=rows.members,
         csv_bytes=writer.size_bytes,

@@ -1,4 +1,4 @@
-"""What a notice says: which audience and day, what is wrong, what LiveRamp holds, where to look. No personal data."""
+"""What a notice says: which audience and day, what is wrong, what receivers hold, where to look. No personal data."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from liveramp_provider.core.ledger import Ledger
-    from liveramp_provider.notifications.watched import Watched
+    from liveramp_provider.notifications.watched import Watched, WatchedFile
 
 _UNREMARKABLE = (None, "success", "skipped", "removed", "upstream_failed")
 
@@ -24,7 +24,7 @@ def file_states(watched: Watched, day: date) -> tuple[FileState, ...]:
 
     try:
         ledger = settings.ledger()
-        return tuple(_file_state(ledger, watched, destination, slot, day) for destination, slot in watched.files)
+        return tuple(_file_state(ledger, watched.audience, file, day) for file in watched.files)
     except LedgerError as error:
         # A notice without counts is better than none.
         return (FileState(file="ledger", delivered=False, rows=0, members=0, words=str(error)),)
@@ -50,20 +50,19 @@ def run_url(dag_id: str, run_id: str) -> str:
     return f"{base_url}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
 
 
-def _file_state(ledger: Ledger, watched: Watched, destination: str, slot: str, day: date) -> FileState:
+def _file_state(ledger: Ledger, audience: str, due: WatchedFile, day: date) -> FileState:
     from liveramp_provider.core.ledger import State, delivery_id
 
-    file = f"{destination}/{slot}"
-    found = ledger.find(delivery_id(destination=destination, audience=watched.audience, slot=slot, day=day))
+    file = f"{due.destination}/{due.slot}"
+    found = ledger.find(delivery_id(destination=due.destination, audience=audience, slot=due.slot, day=day))
     if found is not None and found.state is State.COMMITTED:
         words = f"delivered: {found.rows:,} rows of {found.members:,} members"
         return FileState(file=file, delivered=True, rows=found.rows, members=found.members, words=words)
     in_doubt = found is not None and found.state is State.IN_DOUBT
-    words = "in doubt: look at LiveRamp's Files page" if in_doubt else "not delivered"
-    held = ledger.newest_committed(destination=destination, audience=watched.audience, slot=slot)
-    words += (
-        f"; LiveRamp holds the {held.members:,} members of {held.day}" if held else "; LiveRamp holds nothing of it"
-    )
+    words = f"in doubt: look at {due.look_at}" if in_doubt else "not delivered"
+    held = ledger.newest_committed(destination=due.destination, audience=audience, slot=due.slot)
+    words += f"; {due.receiver} holds "
+    words += f"the {held.members:,} members of {held.day}" if held else "nothing of it"
     return FileState(file=file, delivered=False, rows=0, members=0, words=words)
 
 

@@ -12,16 +12,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedFile:
+    """A file that is due.
+
+    :param receiver: Whom people know it by.
+    :param look_at: Where they see what came there.
+    """
+
+    destination: str
+    slot: str
+    receiver: str
+    look_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """An audience as a notifier sees it; small and plain, since it travels to the triggerer as JSON.
 
-    :param files: Destination and slot of every file that is due.
+    :param files: Every file that is due.
     """
 
     audience: str
     name: str
     timezone: str
-    files: tuple[tuple[str, str], ...]
+    files: tuple[WatchedFile, ...]
     channels: tuple[Channel, ...]
 
     @classmethod
@@ -31,7 +45,11 @@ class Watched:
             audience=audience.id,
             name=audience.name,
             timezone=audience.schedule.timezone,
-            files=tuple((there.id, file.slot) for there in audience.destinations for file in there.files),
+            files=tuple(
+                WatchedFile(destination=there.id, slot=file.slot, receiver=there.receiver, look_at=there.look_at)
+                for there in audience.destinations
+                for file in there.files
+            ),
             channels=audience.notify,
         )
 

@@ -40,12 +40,19 @@ class LiveRampBox:
     """
 
     def __init__(
-        self, home: Path, *, audiences: Sequence[LiveRampAudience], username: str = "acme", port: int = 0
+        self,
+        home: Path,
+        *,
+        audiences: Sequence[LiveRampAudience],
+        folders: Sequence[str] = (),
+        username: str = "acme",
+        port: int = 0,
     ) -> None:
         """Make the box, and on first use its keys, which takes about a second.
 
         :param home: Folder for the state; made if it is missing, mode 0700.
         :param audiences: What LiveRamp's support has set up. Each one's folder is made.
+        :param folders: Further folders below ``/uploads``, whose files are kept and belong to no audience.
         :param port: 0 takes a free one at every start.
         :raises ValueError: Two audiences have the same name.
         :raises RuntimeError: GnuPG is not installed.
@@ -65,8 +72,8 @@ class LiveRampBox:
         self._receiver = Receiver(self._home, audiences=audiences, keys=self._pgp)
         self._root = private_folder(self._home / "sftp")
         self.uploads = private_folder(self._root / "uploads")
-        for audience in audiences:
-            private_folder(self._root / audience.folder.lstrip("/"))
+        for folder in (*(audience.folder for audience in audiences), *folders):
+            private_folder(self._root / folder.lstrip("/"))
         self.s3 = FakeS3(self._home / "s3", prefix="uploads/", arrived=self._copy_object)
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None

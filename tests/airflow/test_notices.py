@@ -17,7 +17,7 @@ from liveramp_provider.notifications.channels import async_send, send
 from liveramp_provider.notifications.late import LateNotifier
 from liveramp_provider.notifications.notice import FileState, Notice, TaskState
 from liveramp_provider.notifications.outcome import OutcomeNotifier
-from liveramp_provider.notifications.watched import Watched
+from liveramp_provider.notifications.watched import Watched, WatchedFile
 from liveramp_provider.testing.standalone import free_port
 from tests.deliveries import sealed_file
 from tests.running.inboxes import HookBox, MailBox
@@ -44,7 +44,10 @@ WATCHED = Watched(
     audience="vip",
     name="Very important",
     timezone="America/New_York",
-    files=(("liveramp", "PII"), ("liveramp", "D")),
+    files=tuple(
+        WatchedFile(destination="liveramp", slot=slot, receiver="LiveRamp", look_at="LiveRamp's Files page")
+        for slot in ("PII", "D")
+    ),
     channels=(EMAIL, SlackChannel(conn_id="slack"), WebhookChannel(conn_id="webhook")),
 )
 

@@ -199,7 +199,7 @@ def test_doubt_stays(ledger: Ledger, file: SealedFile) -> None:
     found = ledger.find(delivery_id(**IDENTITY))
     assert found is not None
     assert (found.state, found.evidence) == (State.IN_DOUBT, "")
-    told = f"^{FOLDER}/{NAME}: an earlier run could not find out whether LiveRamp has this file, .* Files page"
+    told = f"^{FOLDER}/{NAME}: an earlier run could not find out whether the receiver has this file, .* list of files"
     with pytest.raises(DeliveryInDoubtError, match=told):
         ledger.claim(file, folder=FOLDER, holder="run 1")
 

@@ -287,5 +287,5 @@ def test_doubt_is_final(server: OpenSshServer, sending: Sending) -> None:
     (sending.folder / NAME).write_bytes(b"somebody's")
     with pytest.raises(DeliveryInDoubtError, match=re.escape(f"{sending.folder}/{NAME}: there is another file")):
         way_to(server).send(sending.file.path, sending.claim())
-    with pytest.raises(DeliveryInDoubtError, match="LiveRamp's Files page"):
+    with pytest.raises(DeliveryInDoubtError, match="the receiver's list of files"):
         sending.claim(holder="run 2")

@@ -6,7 +6,7 @@ from liveramp_provider.core.ledger.ledger import Claim, Ledger
 from liveramp_provider.core.ledger.probes import Probe, note_probe, probe_of
 from liveramp_provider.core.ledger.reading import LedgerAt, place_of, reading, recorded
 from liveramp_provider.core.ledger.receipts import Chain, verified
-from liveramp_provider.core.ledger.records import Delivery, State, delivery_id, delivery_id_of, header_digest
+from liveramp_provider.core.ledger.records import Delivery, Receiver, State, delivery_id, delivery_id_of, header_digest
 from liveramp_provider.core.ledger.resolution import Outcome, resolve
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "LedgerAt",
     "Outcome",
     "Probe",
+    "Receiver",
     "State",
     "delivery_id",
     "delivery_id_of",

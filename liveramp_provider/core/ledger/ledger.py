@@ -15,13 +15,14 @@ from liveramp_provider.core.ledger.health import Health
 from liveramp_provider.core.ledger.reading import reason_of
 from liveramp_provider.core.ledger.receipts import write_receipt
 from liveramp_provider.core.ledger.records import (
+    SOME_RECEIVER,
     Delivery,
+    Receiver,
     State,
     deliveries,
     delivery_id_of,
     header_digest,
     health,
-    place_to_look,
     resolutions,
     revisions,
 )
@@ -160,7 +161,9 @@ class Ledger:
             else:
                 connection.execute(sa.update(health).where(known, health.c.day <= now.day).values(values))
 
-    def claim(self, file: SealedFile, *, folder: str, holder: str, why: str = "") -> Claim:
+    def claim(
+        self, file: SealedFile, *, folder: str, holder: str, why: str = "", receiver: Receiver = SOME_RECEIVER
+    ) -> Claim:
         """Become the one worker that delivers `file`.
 
         A holder that died is taken over: at once by the same task, after its lease by another. A delivery that is
@@ -181,9 +184,9 @@ class Ledger:
                     _begin_revision(connection, file, found, who=holder, why=why)
                 connection.execute(sa.insert(deliveries).values(_values(found)))
         if found.state is State.COMMITTED:
-            return Claim(self, found)
+            return Claim(self, found, receiver)
         if found.state is State.IN_DOUBT:
-            raise in_doubt(found, "an earlier run could not find out")
+            raise receiver.doubt(found, "an earlier run could not find out")
         if now < found.lease_until < now + _LONGEST and found.holder != holder:
             raise DeliveryBusyError(f"{found.name} is being delivered by {found.holder}. A task tries it again.")
         # What is at the receiver under a temporary name already stays what it is; before that, the newest file counts.
@@ -256,6 +259,7 @@ class Claim:
 
     ledger: Ledger
     delivery: Delivery
+    receiver: Receiver = SOME_RECEIVER
 
     def advance(self, state: State, **facts: Any) -> None:
         """Record that the delivery has come to `state`, and renew the lease.
@@ -289,7 +293,7 @@ class Claim:
     def doubt(self, why: str) -> DeliveryInDoubtError:
         """Record that nobody can know, and return the error to raise."""
         self.advance(State.IN_DOUBT, evidence="")
-        return in_doubt(self.delivery, why)
+        return self.receiver.doubt(self.delivery, why)
 
 
 @contextmanager
@@ -304,15 +308,6 @@ def _translated() -> Iterator[None]:
 
 def _taken_over(held: Delivery) -> LedgerError:
     return LedgerError(f"{held.name}: another worker took this delivery over; this one stops.")
-
-
-def in_doubt(delivery: Delivery, why: str) -> DeliveryInDoubtError:
-    """The error that asks a person to look."""
-    receiver, place = place_to_look(delivery.folder)
-    return DeliveryInDoubtError(
-        f"{delivery.folder}/{delivery.name}: {why} whether {receiver} has this file, so it is not sent again. "
-        f"Look at {place}, then say what you saw: liveramp resolve {delivery.short_id}."
-    )
 
 
 def _compare_and_set(connection: sa.Connection, held: Delivery, **changes: Any) -> Delivery | None:

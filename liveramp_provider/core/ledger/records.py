@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from liveramp_provider.core.errors import DeliveryInDoubtError
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
@@ -210,11 +212,26 @@ class Delivery:
         return cls(**{**row, "state": State(row["state"])})
 
 
-def place_to_look(folder: str) -> tuple[str, str]:
-    """Who received what was delivered there, and where a person sees it."""
-    if folder.startswith("liveintent://"):
-        return "LiveIntent", "the audience's uploads at LiveIntent"
-    return "LiveRamp", "LiveRamp's Files page"
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Whom errors name, and where a person sees what came; the ledger itself does not know.
+
+    :param look_at: Such as ``LiveRamp's Files page``.
+    """
+
+    name: str = "the receiver"
+    look_at: str = "the receiver's list of files"
+
+    def doubt(self, delivery: Delivery, why: str) -> DeliveryInDoubtError:
+        """The error that asks a person to look."""
+        return DeliveryInDoubtError(
+            f"{delivery.folder}/{delivery.name}: {why} whether {self.name} has this file, so it is not sent again. "
+            f"Look at {self.look_at}, then say what you saw: liveramp resolve {delivery.short_id}."
+        )
+
+
+#: Of whom nobody says more.
+SOME_RECEIVER = Receiver()
 
 
 def header_digest(header: tuple[str, ...], *, delimiter: str = ",") -> str:

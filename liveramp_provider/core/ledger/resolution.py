@@ -79,7 +79,7 @@ def _one_line(why: str) -> str:
     why = why.strip()
     if not why or not why.isprintable() or len(why) > _MAX_WHY_CHARS:
         raise ResolutionError(
-            f"--why is no printable line of 1 to {_MAX_WHY_CHARS} characters. Say in one what you saw at LiveRamp."
+            f"--why is no printable line of 1 to {_MAX_WHY_CHARS} characters. Say in one what you saw at the receiver."
         )
     return why
 

@@ -16,7 +16,7 @@ from liveramp_provider.core.errors import (
 )
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
 from liveramp_provider.core.guards.history import Due, check_alone, judge, past_of, warnings
-from liveramp_provider.core.ledger import State, delivery_id_of, header_digest
+from liveramp_provider.core.ledger import Receiver, State, delivery_id_of, header_digest
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
@@ -68,7 +68,8 @@ def deliver(
     due = _due(file, found)
     judge(due, destination, past_of(due, ledger), acceptance)
     _check_seal(file)
-    claim = ledger.claim(file, folder=destination.path, holder=holder, why=why)
+    receiver = Receiver(destination.receiver, destination.look_at)
+    claim = ledger.claim(file, folder=destination.path, holder=holder, why=why, receiver=receiver)
     if claim.delivery.state is State.COMMITTED:
         return _receipt(claim.delivery, sent_now=False)
     _judge_again(claim, destination, acceptance)

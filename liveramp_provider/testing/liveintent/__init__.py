@@ -10,7 +10,8 @@
 It is strict where LiveIntent says something: the token, the numbers of account and data provider, one kind of
 identifier a file, one value a line, no quotes; a signed address is for one file. Names of audiences need not be unique,
 so that a client that makes a second one is found out. An upload goes from Pending by Running to Finished or Error, one
-step each time the uploads are listed. The list tells no names of uploads, unless it is made to.
+step each time the uploads are listed, or as fast as it is told. The list tells no names of uploads, unless it is made
+to.
 """
 
 import json
@@ -19,12 +20,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from liveramp_provider.testing.liveintent.account import Account, Audience, UploadedFile
 from liveramp_provider.testing.liveintent.faults import Call, Faults, LiveIntentFault
 from liveramp_provider.testing.liveintent.server import Handler
+from liveramp_provider.testing.private_files import private_folder
 
 __all__ = ["FakeLiveIntent", "LiveIntentFault", "UploadedFile"]
 
@@ -39,14 +42,24 @@ class FakeLiveIntent:
         account_id: int = 12345,
         data_provider_id: int = 678,
         tells_names: bool = False,
+        read_after: int = 2,
+        home: Path | None = None,
     ) -> None:
         """Make the account; it does not serve yet.
 
         :param actions: What the API takes as ``action``.
         :param tells_names: Whether the list of uploads has their names; the published form of it has not.
+        :param read_after: How often the list shows an upload unread.
+        :param home: Folder that keeps audiences and uploads over restarts, and needs the care that the files need;
+            made if it is missing, mode 0700. Without it, nothing is kept.
         """
         self.account = Account(
-            account_id=account_id, data_provider_id=data_provider_id, actions=actions, tells_names=tells_names
+            account_id=account_id,
+            data_provider_id=data_provider_id,
+            actions=actions,
+            tells_names=tells_names,
+            read_after=read_after,
+            kept_in=private_folder(home) / "account.json" if home else None,
         )
         self.token = secrets.token_urlsafe(24)
         self.faults = Faults()

@@ -1,14 +1,17 @@
 """What a LiveIntent account holds: audiences, and what was uploaded into them."""
 
+import json
 import re
 import secrets
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from liveramp_provider.testing.liveintent.faults import LiveIntentFault, Refusal
+from liveramp_provider.testing.private_files import write_private
 
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 #: What a line of each kind may be.
@@ -24,6 +27,7 @@ class UploadedFile:
     """A file that came, and what became of it.
 
     :param looks: How often its state was asked for.
+    :param read_after: How many looks find it unread.
     """
 
     audience: int
@@ -36,6 +40,7 @@ class UploadedFile:
     scheduled_at: datetime
     duplicates: int = 0
     looks: int = 0
+    read_after: int = 2
 
     @property
     def invalid(self) -> int:
@@ -44,8 +49,8 @@ class UploadedFile:
 
     @property
     def status(self) -> str:
-        """Pending, then Running, then how it ends: one step a look."""
-        if self.looks < 2 or self.fault is LiveIntentFault.STUCK:
+        """Pending, then Running, then how it ends."""
+        if self.looks < self.read_after or self.fault is LiveIntentFault.STUCK:
             return "Running" if self.looks and self.fault is not LiveIntentFault.STUCK else "Pending"
         unreadable = any('"' in line or "," in line for line in self.lines) or self.invalid == len(self.lines)
         return "Error" if unreadable or self.fault is LiveIntentFault.FAILS else "Finished"
@@ -67,17 +72,32 @@ class Account:
     """One account. Every method may be called from any thread.
 
     :param tells_names: Whether the list of uploads has ``uploadName``; the published form of it has not.
+    :param read_after: How often the list shows an upload unread.
+    :param kept_in: The file that keeps audiences and uploads over restarts; ``None``: nothing does.
     """
 
-    def __init__(self, *, account_id: int, data_provider_id: int, actions: Iterable[str], tells_names: bool) -> None:
+    def __init__(
+        self,
+        *,
+        account_id: int,
+        data_provider_id: int,
+        actions: Iterable[str],
+        tells_names: bool,
+        read_after: int,
+        kept_in: Path | None,
+    ) -> None:
         self.account_id = account_id
         self.data_provider_id = data_provider_id
         self.actions = frozenset(actions)
         self.tells_names = tells_names
         self.audiences: list[Audience] = []
         self.uploads: list[UploadedFile] = []
+        self._read_after = read_after
+        self._kept_in = kept_in
         self._addresses: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
+        if kept_in is not None and kept_in.exists():
+            self._remember(json.loads(kept_in.read_bytes()))
 
     def create(self, wanted: dict[str, Any]) -> Audience:
         """Make an audience. Nobody promises that names are unique, and so they are not."""
@@ -88,6 +108,7 @@ class Account:
         with self._lock:
             made = Audience(len(self.audiences) + 101, wanted["name"], self.account_id, self.data_provider_id)
             self.audiences.append(made)
+            self._keep()
         return made
 
     def audience(self, number: int) -> Audience:
@@ -127,9 +148,11 @@ class Account:
                     fault=fault,
                     scheduled_at=datetime.now(UTC),
                     duplicates=len(lines) - len(new),
+                    read_after=self._read_after,
                 )
             )
             audience.members |= new
+            self._keep()
 
     def listed(self, number: int) -> list[dict[str, Any]]:
         """The uploads of an audience as they stand, the latest first; looking moves each one step on."""
@@ -153,3 +176,18 @@ class Account:
             "estimatedDuplicateCount": upload.duplicates if ended else 0,
         }
         return entry | ({"uploadName": upload.name} if self.tells_names else {})
+
+    def _keep(self) -> None:
+        if self._kept_in is not None:
+            kept = {
+                "audiences": [asdict(one) | {"members": sorted(one.members)} for one in self.audiences],
+                "uploads": [asdict(one) | {"scheduled_at": one.scheduled_at.isoformat()} for one in self.uploads],
+            }
+            write_private(self._kept_in, json.dumps(kept).encode())
+
+    def _remember(self, kept: dict[str, Any]) -> None:
+        self.audiences = [Audience(**one | {"members": set(one["members"])}) for one in kept["audiences"]]
+        for one in kept["uploads"]:
+            fault = LiveIntentFault(one["fault"]) if one["fault"] else None
+            moment = datetime.fromisoformat(one["scheduled_at"])
+            self.uploads.append(UploadedFile(**one | {"fault": fault, "scheduled_at": moment}))

@@ -128,6 +128,10 @@ class FakeS3:
         """The ids of the uploads in parts that are neither completed nor aborted."""
         return self.uploads.ids
 
+    def writes(self) -> tuple[Version, ...]:
+        """Return every write of every object, by key."""
+        return self.bucket.writes()
+
     def versions(self, key: str) -> tuple[Version, ...]:
         """Return every write of the object `key`, the first one first: more than one is an overwrite."""
         return self.bucket.versions(key)

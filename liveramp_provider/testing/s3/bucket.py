@@ -53,6 +53,11 @@ class Bucket:
         with self._lock:
             return tuple(self._versions.get(key, ()))
 
+    def writes(self) -> tuple[Version, ...]:
+        """Return every write of every object, by key."""
+        with self._lock:
+            return tuple(version for _, found in sorted(self._versions.items()) for version in found)
+
     def objects(self) -> dict[str, bytes]:
         """Return the newest bytes of every object."""
         with self._lock:

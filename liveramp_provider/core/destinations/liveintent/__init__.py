@@ -60,6 +60,11 @@ class LiveIntent(Destination):
     action: str
     notification_email: str = ""
 
+    @property
+    def look_at(self) -> str:
+        """A page of LiveIntent's."""
+        return "the audience's uploads at LiveIntent"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailFile(DeliveryFile):

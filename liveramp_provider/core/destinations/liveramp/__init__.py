@@ -57,6 +57,11 @@ class LiveRamp(Destination):
     receiver = "LiveRamp"
     regional = True
 
+    @property
+    def look_at(self) -> str:
+        """A page of LiveRamp's."""
+        return "LiveRamp's Files page"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRules:
