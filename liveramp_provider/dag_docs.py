@@ -342,7 +342,7 @@ def _encryption(destination: Destination) -> str:
 
 def _columns(file: DeliveryFile) -> str:
     rows = [
-        (_code(file.key_header), _first_column(file)),
+        *([(_code(file.key_header), _first_column(file))] if file.key_header else []),
         *((_code(c.header), _content(c)) for c in file.columns),
     ]
     return f"**{file.slot}**\n\n{_table(('column', 'content'), rows)}"

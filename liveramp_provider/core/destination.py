@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
@@ -191,6 +192,13 @@ class DeliveryFile(ABC):
         columns = (column for column in self.columns if isinstance(column, IdentifierColumn))
         return tuple(dict.fromkeys((column.trait, column.identifier) for column in columns))
 
+    def of_day(self, day: date, *, revision: int) -> Self:
+        """The file as it is for a day; most are the same every day.
+
+        :param revision: More than 1 where the day is sent again on purpose.
+        """
+        return self
+
     @abstractmethod
     def rows(self, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
         """Work its rows out, in key order.
@@ -269,6 +277,8 @@ class Destination:
     regional: ClassVar[bool] = False
     #: Whether it is reached by an API of its own, instead of SFTP or S3.
     by_api: ClassVar[bool] = False
+    #: What its files' names end in, before compression and encryption.
+    ending: ClassVar[str] = ".csv"
 
     id: str
     conn_id: str

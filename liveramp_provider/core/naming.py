@@ -51,7 +51,7 @@ def inner_name(destination: Destination, *, audience_id: str, slot: str, day: da
         date=day.isoformat(),
         upload_date=(day + timedelta(days=1)).isoformat(),
     )
-    return f"{stem}_r{revision}.csv" if revision > 1 else f"{stem}.csv"
+    return f"{stem}_r{revision}{destination.ending}" if revision > 1 else f"{stem}{destination.ending}"
 
 
 def delivered_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:

@@ -78,7 +78,7 @@ def preview_files(
             name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
             with workspace.reader(audience, day) as reader:
                 yield _preview(
-                    file,
+                    file.of_day(day, revision=1),
                     profiles,
                     suppressed=suppressed,
                     destination=destination,
@@ -122,8 +122,11 @@ def _preview(
 
 
 def _sample(file: DeliveryFile, rows: Rows, count: int, reader: Reader) -> tuple[tuple[str, ...], ...]:
+    from liveramp_provider.core.rows import HIDDEN_KEY
+
     fixed = {column.header for column in file.columns if isinstance(column, SegmentColumn)}
-    first = reader.engine.to_pyarrow(rows.table.limit(count)).to_pylist()
+    shown = rows.table.select(column for column in rows.table.columns if column != HIDDEN_KEY)
+    first = reader.engine.to_pyarrow(shown.limit(count)).to_pylist()
     return tuple(
         tuple(cell or "" if header in fixed else mask(cell or "") for header, cell in row.items()) for row in first
     )

@@ -28,7 +28,7 @@ SLOTS = ("EMAIL_HASH", "IDFA", "AAID")
 @pytest.fixture
 def fake(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLiveIntent]:
     """The example's audience, and a LiveIntent that its connection leads to."""
-    monkeypatch.setattr(liveintent_api, "_PAUSES_S", (0, 0))
+    monkeypatch.setattr(liveintent_api, "PAUSES_S", (0, 0))
     monkeypatch.setattr(operator_module, "_EVERY_S", 0.01)
     shutil.copy(REPOSITORY / "examples" / "audiences" / "liveintent.yaml", installation.audience_file)
     with FakeLiveIntent(actions=["ACTION-LIVEINTENT-TOLD-YOU"]) as running:

@@ -46,7 +46,7 @@ CONTENT = "".join(f"{value}\n" for value in HASHES).encode()
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
-    monkeypatch.setattr(liveintent_api, "_PAUSES_S", (0, 0))
+    monkeypatch.setattr(liveintent_api, "PAUSES_S", (0, 0))
     monkeypatch.setattr(transport_module, "_LOOK_AGAIN_S", 0.01)
 
 

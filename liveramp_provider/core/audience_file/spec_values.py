@@ -84,7 +84,9 @@ class _Values:
     def _destination(self, index: int, traits: tuple[str, ...]) -> Destination:
         reading = Reading(
             audience=self._spec.audience,
+            destination=self._spec.destinations[index].id,
             name=self._spec.name,
+            timezone=self._spec.schedule.timezone,
             path=self._path,
             traits=traits if self._knows_traits() else None,
             report=self._report(("destinations", index)),

@@ -106,6 +106,8 @@ class Reading:
     """What a kind of destination knows of the audience file that it stands in.
 
     :param audience: Id of the audience.
+    :param destination: Id of the destination.
+    :param timezone: In which the audience's days end.
     :param name: What people call it.
     :param path: The audience file; relative paths start beside it.
     :param traits: Names of all traits; ``None`` where some could not be read, and nobody can say what is missing.
@@ -113,7 +115,9 @@ class Reading:
     """
 
     audience: str
+    destination: str
     name: str
+    timezone: str
     path: Path
     traits: tuple[str, ...] | None
     report: Report

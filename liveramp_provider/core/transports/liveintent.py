@@ -24,7 +24,7 @@ from liveramp_provider.core.ledger import State
 from liveramp_provider.core.progress import step
 from liveramp_provider.core.staging import digest_of
 from liveramp_provider.core.transports import freed_on_failure
-from liveramp_provider.core.transports.liveintent_api import LostAnswerError
+from liveramp_provider.core.transports.http_answers import LostAnswerError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,16 +7,24 @@ with ``Retry-After`` is heeded all the same. No error quotes an answer: it may h
 from __future__ import annotations
 
 import logging
-import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
 from liveramp_provider.core.errors import CredentialsError, ReceiverRefusedError, RemoteFolderError, TransportError
+from liveramp_provider.core.transports.http_answers import (
+    MAX_RETRY_AFTER_S,
+    PAUSES_S,
+    TIMEOUT,
+    LostAnswerError,
+    PatienceError,
+    answer_to,
+    trusted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +33,7 @@ if TYPE_CHECKING:
 Status = Literal["Pending", "Running", "Finished", "Error"]
 
 _PAGE_SIZE = 100
-#: The seconds to wait before each further try of what changes nothing.
-_PAUSES_S = (1, 4, 10)
-#: A receiver that wants more patience than this is left to the task's next try.
-_MAX_RETRY_AFTER_S = 60
-_TIMEOUT = httpx.Timeout(60, connect=30)
+_SIGNED = "the signed address"
 _CHUNK_BYTES = 1024**2
 
 
@@ -39,18 +43,6 @@ def _tells_no_signed_address(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("httpx").addFilter(_tells_no_signed_address)
-
-
-class LostAnswerError(TransportError):
-    """What was asked may have been done: the answer did not come, or says that the server failed at it."""
-
-
-class PatienceError(TransportError):
-    """The receiver did nothing, and says how many seconds to wait."""
-
-    def __init__(self, place: str, wait_s: int) -> None:
-        self.wait_s = wait_s
-        super().__init__(f"{place} asks for {wait_s} seconds of patience (429). A task tries it again.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +126,17 @@ class LiveIntentApi:
         :raises ReceiverRefusedError: They were not, and will not be.
         """
         headers = {"Content-Length": str(file.stat().st_size), "Content-Type": "text/csv"}
-        with file.open("rb") as content, httpx.Client(timeout=_TIMEOUT, verify=_trusted()) as client:
+        with file.open("rb") as content, httpx.Client(timeout=TIMEOUT, verify=trusted()) as client:
             chunks = iter(lambda: content.read(_CHUNK_BYTES), b"")
-            _answer(client, "PUT", signed_url, place="the signed address", content=chunks, headers=headers)
+            answer_to(
+                client,
+                "PUT",
+                signed_url,
+                place=_SIGNED,
+                refusal=_of_the_signed_address,
+                content=chunks,
+                headers=headers,
+            )
 
     def uploads(self, audience: int) -> list[Upload]:
         """Everything that was uploaded into an audience, in the order in which it was scheduled."""
@@ -175,11 +175,11 @@ class LiveIntentApi:
 
     def _asked_again(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What is answered to something that may be asked as often as one likes."""
-        for pause_s in _PAUSES_S:
+        for pause_s in PAUSES_S:
             try:
                 return self._ask(path, body=body)
             except PatienceError as error:
-                if error.wait_s > _MAX_RETRY_AFTER_S:
+                if error.wait_s > MAX_RETRY_AFTER_S:
                     raise
                 sleep(max(error.wait_s, pause_s))
             except TransportError:
@@ -189,8 +189,15 @@ class LiveIntentApi:
     def _ask(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
         method = "GET" if body is None else "POST"
         headers = {"Authorization": f"Bearer {self.token}"}
-        with httpx.Client(timeout=_TIMEOUT, verify=_trusted(), headers=headers) as client:
-            answer = _answer(client, method, f"{self.url}{path}", place=self.url, json=body)
+        with httpx.Client(timeout=TIMEOUT, verify=trusted(), headers=headers) as client:
+            answer = answer_to(
+                client,
+                method,
+                f"{self.url}{path}",
+                place=self.url,
+                refusal=partial(_of_the_api, place=self.url),
+                json=body,
+            )
         try:
             told = answer.json()
         except ValueError:
@@ -200,39 +207,12 @@ class LiveIntentApi:
         return told
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates to trust: reading them takes longer than most calls."""
-    return httpx.create_ssl_context()
+def _of_the_signed_address(status: int) -> Exception:
+    # It is valid for a short time; the next try asks for a new one.
+    return TransportError(f"{_SIGNED} refused the file ({status}); the next try asks for another.")
 
 
-def _answer(client: httpx.Client, method: str, url: str, *, place: str, **request: Any) -> httpx.Response:
-    """The good answer to a request, or an error that says what became of it.
-
-    :param place: What errors call the address.
-    """
-    try:
-        answer = client.request(method, url, **request)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise TransportError(f"{place} cannot be reached ({type(error).__name__}).") from None
-    except httpx.HTTPError as error:
-        # What was sent may have arrived.
-        raise LostAnswerError(f"{place} broke off ({type(error).__name__}).") from None
-    if answer.is_success:
-        return answer
-    raise _refusal(answer, place)
-
-
-def _refusal(answer: httpx.Response, place: str) -> Exception:
-    status = answer.status_code
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        after = answer.headers.get("Retry-After", "")
-        return PatienceError(place, int(after) if after.isdigit() else 0)
-    if status == httpx.codes.REQUEST_TIMEOUT or answer.is_server_error:
-        return LostAnswerError(f"{place} answered {status}.")
-    if place == "the signed address":
-        # It is valid for a short time; the next try asks for a new one.
-        return TransportError(f"{place} refused the file ({status}); the next try asks for another.")
+def _of_the_api(status: int, place: str) -> Exception:
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return CredentialsError(f"{place} refused the token ({status}). Ask LiveIntent for a valid one.")
     if status == httpx.codes.NOT_FOUND:

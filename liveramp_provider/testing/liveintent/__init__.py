@@ -16,24 +16,23 @@ to.
 
 import json
 import secrets
-import threading
-from collections import Counter
 from collections.abc import Iterable
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from liveramp_provider.testing.liveintent.account import Account, Audience, UploadedFile
-from liveramp_provider.testing.liveintent.faults import Call, Faults, LiveIntentFault
+from liveramp_provider.testing.liveintent.faults import Call, LiveIntentFault
 from liveramp_provider.testing.liveintent.server import Handler
 from liveramp_provider.testing.private_files import private_folder
+from liveramp_provider.testing.serving import Served
 
 __all__ = ["FakeLiveIntent", "LiveIntentFault", "UploadedFile"]
 
 
-class FakeLiveIntent:
+class FakeLiveIntent(Served[Call, LiveIntentFault]):
     """One account behind an HTTP server on 127.0.0.1; a context manager, which serves inside the block."""
+
+    known_as = "the fake LiveIntent"
+    handler = Handler
 
     def __init__(
         self,
@@ -53,6 +52,7 @@ class FakeLiveIntent:
         :param home: Folder that keeps audiences and uploads over restarts, and needs the care that the files need;
             made if it is missing, mode 0700. Without it, nothing is kept.
         """
+        super().__init__()
         self.account = Account(
             account_id=account_id,
             data_provider_id=data_provider_id,
@@ -62,38 +62,6 @@ class FakeLiveIntent:
             kept_in=private_folder(home) / "account.json" if home else None,
         )
         self.token = secrets.token_urlsafe(24)
-        self.faults = Faults()
-        self.calls: Counter[Call] = Counter()
-        self._counting = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
-
-    def __enter__(self) -> Self:
-        """Start the server."""
-        handler = type("Handler", (Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="fake-liveintent", daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the server."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-        self._server = None
-
-    @property
-    def url(self) -> str:
-        """Where the running server is.
-
-        :raises RuntimeError: It does not run.
-        """
-        if self._server is None:
-            raise RuntimeError("the fake LiveIntent has an address only while it runs: use it as a context manager")
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def audiences(self) -> tuple[Audience, ...]:
@@ -104,11 +72,6 @@ class FakeLiveIntent:
     def uploads(self) -> tuple[UploadedFile, ...]:
         """Every file that came, the oldest first."""
         return tuple(self.account.uploads)
-
-    def count(self, call: Call) -> None:
-        """Note that a call came."""
-        with self._counting:
-            self.calls[call] += 1
 
     def misbehave(self, fault: LiveIntentFault, times: int = 1, *, call: Call) -> None:
         """Let the next `times` requests of kind `call` meet with `fault`, after those planned before."""

@@ -1,7 +1,5 @@
 """What the fake LiveIntent can be told to do wrong, and what it says when it refuses."""
 
-import threading
-from collections import deque
 from enum import StrEnum
 from typing import Literal
 
@@ -35,25 +33,3 @@ class LiveIntentFault(StrEnum):
     NO_JSON = "says 200 with a page for people"
     FAILS = "takes a file that will end in Error"
     STUCK = "takes a file that stays Pending"
-
-
-class Faults:
-    """The faults to come, one a request, in the order in which they were asked for."""
-
-    def __init__(self) -> None:
-        self._planned: deque[tuple[Call, LiveIntentFault]] = deque()
-        self._lock = threading.Lock()
-
-    def plan(self, fault: LiveIntentFault, *, times: int, call: Call) -> None:
-        """Let the next `times` requests of kind `call` meet with `fault`."""
-        with self._lock:
-            self._planned.extend([(call, fault)] * times)
-
-    def next(self, call: Call) -> LiveIntentFault | None:
-        """The fault that this request meets with."""
-        with self._lock:
-            for planned in self._planned:
-                if planned[0] == call:
-                    self._planned.remove(planned)
-                    return planned[1]
-        return None

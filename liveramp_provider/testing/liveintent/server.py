@@ -2,13 +2,12 @@
 
 import json
 import re
-import socket
-import struct
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from liveramp_provider.testing.liveintent.faults import Call, LiveIntentFault, Refusal
+from liveramp_provider.testing.serving import hang_up
 
 if TYPE_CHECKING:
     from liveramp_provider.testing.liveintent import FakeLiveIntent
@@ -46,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault in _REFUSALS:
                 raise _REFUSALS[fault]
             if fault is LiveIntentFault.HANGS_UP:
-                self._hang_up()
+                hang_up(self)
                 return
             status, answer = self._answer(call, number, query, body, fault)
             if fault is LiveIntentFault.LATE_ERROR:
@@ -56,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(refusal.status, {"errors": [told]}, retry_after=refusal.message)
             return
         if fault is LiveIntentFault.LOST_ANSWER:
-            self._hang_up()
+            hang_up(self)
         else:
             self._send(status, "<html>" if fault is LiveIntentFault.NO_JSON else answer)
 
@@ -97,12 +96,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        # With a reset, so that the client does not take what is missing for the end.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
 
 
 def _call(command: str, path: str) -> tuple[Call, int]:

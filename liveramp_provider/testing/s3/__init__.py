@@ -16,18 +16,16 @@ import json
 import secrets
 import socket
 import threading
-from collections import Counter
 from contextlib import suppress
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from liveramp_provider.testing.private_files import kept, private_folder
 from liveramp_provider.testing.s3.bucket import Arrived, Bucket, Version
-from liveramp_provider.testing.s3.faults import Call, Fault, Faults
+from liveramp_provider.testing.s3.faults import Call, Fault
 from liveramp_provider.testing.s3.server import Handler
 from liveramp_provider.testing.s3.uploads import Uploads
+from liveramp_provider.testing.serving import Served
 
 __all__ = ["FakeS3", "Fault", "Version"]
 
@@ -37,11 +35,14 @@ PUT_OBJECT: frozenset[Call] = frozenset(("PutObject", "CreateMultipartUpload", "
 _MIB = 1024 * 1024
 
 
-class FakeS3:
+class FakeS3(Served[Call, Fault]):
     """One bucket behind an HTTP server on 127.0.0.1; a context manager, which serves inside the block.
 
     `home` keeps the keys and all objects over restarts, and needs the care that the objects need.
     """
+
+    known_as = "the fake S3"
+    handler = Handler
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class FakeS3:
         :param allowed: The calls that the credentials allow; ``AbortMultipartUpload`` may be one of them.
         :param smallest_part_bytes: 5 MiB at the real S3.
         """
+        super().__init__()
         private_folder(home)
         self.bucket_name = bucket
         self.prefix = prefix
@@ -69,34 +71,18 @@ class FakeS3:
         self.secret_key = kept(home / "secret_key", lambda: secrets.token_urlsafe(30).encode()).decode()
         self.bucket = Bucket(home, arrived)
         self.uploads = Uploads(smallest_part_bytes)
-        self.faults = Faults()
-        self._calls: Counter[Call] = Counter()
-        self._counting = threading.Lock()
         #: Set once a request is held.
         self.held = threading.Event()
         #: Set it to let requests go on that are held.
         self.go_on = threading.Event()
         #: Sockets of the clients that are there.
         self.connections: set[socket.socket] = set()
-        self._server: ThreadingHTTPServer | None = None
-
-    def __enter__(self) -> Self:
-        """Start the server."""
-        handler = type("Handler", (Handler,), {"s3": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="fake-s3", daemon=True).start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the server; every connection is cut."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-        self._server = None
+        super().__exit__(kind, error, trace)
         self.go_on.set()
         for connection in list(self.connections):
             with suppress(OSError):
@@ -108,20 +94,7 @@ class FakeS3:
 
         :raises RuntimeError: It does not run.
         """
-        if self._server is None:
-            raise RuntimeError("the fake S3 has an address only while it runs: use it as a context manager")
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    @property
-    def calls(self) -> dict[Call, int]:
-        """How often each kind of call came, refused ones included."""
-        with self._counting:
-            return dict(self._calls)
-
-    def count(self, call: Call) -> None:
-        """Note that a call came."""
-        with self._counting:
-            self._calls[call] += 1
+        return self.url
 
     @property
     def unfinished(self) -> tuple[str, ...]:

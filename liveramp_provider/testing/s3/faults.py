@@ -1,7 +1,5 @@
 """What the fake S3 can be told to do wrong, and what it says when it refuses."""
 
-import threading
-from collections import deque
 from enum import StrEnum
 from typing import Literal
 
@@ -57,25 +55,3 @@ class Fault(StrEnum):
         """The answer, where the fault is nothing but one."""
         status, _, code = self.value.partition(" ")
         return Refusal(int(status), code) if status.isdigit() else None
-
-
-class Faults:
-    """The faults to come, one a request, in the order in which they were asked for."""
-
-    def __init__(self) -> None:
-        self._planned: deque[tuple[Call, Fault]] = deque()
-        self._lock = threading.Lock()
-
-    def plan(self, fault: Fault, *, times: int, call: Call) -> None:
-        """Let the next `times` requests of kind `call` meet with `fault`."""
-        with self._lock:
-            self._planned.extend([(call, fault)] * times)
-
-    def next(self, call: Call) -> Fault | None:
-        """The fault that this request meets with."""
-        with self._lock:
-            for planned in self._planned:
-                if planned[0] == call:
-                    self._planned.remove(planned)
-                    return planned[1]
-        return None

@@ -1,7 +1,5 @@
 """The HTTP side of the fake S3: one request in, one answer out, unless a fault gets in the way."""
 
-import socket
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from http import HTTPStatus
@@ -15,6 +13,7 @@ from liveramp_provider.testing.s3.digests import Digests
 from liveramp_provider.testing.s3.faults import Call, Fault, Refusal
 from liveramp_provider.testing.s3.signature import check_signature
 from liveramp_provider.testing.s3.uploads import etag_of_parts
+from liveramp_provider.testing.serving import hang_up
 
 if TYPE_CHECKING:
     from liveramp_provider.testing.s3 import FakeS3
@@ -45,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
-    s3: "FakeS3"
+    fake: "FakeS3"
 
     def do_PUT(self) -> None:
         """Answer a request; so do all that follow."""
@@ -63,11 +62,11 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Let the server know the connection, so that it can end it."""
         super().setup()
-        self.s3.connections.add(self.connection)
+        self.fake.connections.add(self.connection)
 
     def finish(self) -> None:
         """Forget the connection."""
-        self.s3.connections.discard(self.connection)
+        self.fake.connections.discard(self.connection)
         super().finish()
 
     def _handle(self) -> None:
@@ -78,8 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         self._headers = {name.lower(): value for name, value in self.headers.items()}
         self._awaited = int(self._headers.get("content-length", 0))
         call = self._call()
-        self.s3.count(call)
-        self._fault = self.s3.faults.next(call)
+        self.fake.count(call)
+        self._fault = self.fake.faults.next(call)
         try:
             headers, content = self._answer(call, bucket)
             if self._fault is Fault.LATE_ERROR:
@@ -90,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             told = _LATE_ERROR if self._fault is Fault.LATE_ERROR else refusal
             self._send(told.status, _xml("Error", {"Code": told.code, "Message": told.code}, ""), {})
         except (_HungUpError, OSError):
-            self._hang_up()
+            hang_up(self)
 
     def _call(self) -> Call:
         if "uploadId" in self._query:
@@ -113,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             case "CompleteMultipartUpload":
                 return {}, self._complete_upload()
             case "AbortMultipartUpload":
-                self.s3.uploads.end(self.s3.uploads.find(self._key, self._query["uploadId"]))
+                self.fake.uploads.end(self.fake.uploads.find(self._key, self._query["uploadId"]))
                 return {}, b""
         raise Refusal(501, "NotImplemented")
 
@@ -122,18 +121,18 @@ class Handler(BaseHTTPRequestHandler):
             self.command,
             self.path,
             self._headers,
-            access_key=self.s3.access_key,
-            secret_key=self.s3.secret_key,
+            access_key=self.fake.access_key,
+            secret_key=self.fake.secret_key,
         )
-        if call not in self.s3.allowed:
+        if call not in self.fake.allowed:
             raise Refusal(403, "AccessDenied")
-        if bucket != self.s3.bucket_name:
+        if bucket != self.fake.bucket_name:
             raise Refusal(404, "NoSuchBucket")
-        if not self._key.startswith(self.s3.prefix):
+        if not self._key.startswith(self.fake.prefix):
             raise Refusal(403, "AccessDenied")
 
     def _put_object(self) -> tuple[dict[str, str], bytes]:
-        bucket = self.s3.bucket
+        bucket = self.fake.bucket
         with bucket.draft() as draft, bucket.creating(self._key) if self._only_new else nullcontext():
             digests, checksums = self._receive(draft)
             bucket.store(
@@ -148,23 +147,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def _create_upload(self) -> bytes:
         self._wait()
-        upload = self.s3.uploads.begin(self._key, self._encryption())
+        upload = self.fake.uploads.begin(self._key, self._encryption())
         return _xml("InitiateMultipartUploadResult", {"Key": self._key, "UploadId": upload.id})
 
     def _upload_part(self) -> tuple[dict[str, str], bytes]:
-        upload = self.s3.uploads.find(self._key, self._query["uploadId"])
-        with self.s3.bucket.draft() as draft:
+        upload = self.fake.uploads.find(self._key, self._query["uploadId"])
+        with self.fake.bucket.draft() as draft:
             digests, checksums = self._receive(draft)
-            self.s3.uploads.add(upload, int(self._query["partNumber"]), draft, digests)
+            self.fake.uploads.add(upload, int(self._query["partNumber"]), draft, digests)
         return {"ETag": digests.etag} | self._echo(checksums), b""
 
     def _complete_upload(self) -> bytes:
         order = b"".join(self._body())
-        upload = self.s3.uploads.find(self._key, self._query["uploadId"])
-        bucket = self.s3.bucket
+        upload = self.fake.uploads.find(self._key, self._query["uploadId"])
+        bucket = self.fake.bucket
         with bucket.draft() as draft, bucket.creating(self._key) if self._only_new else nullcontext():
             self._wait()
-            digests = self.s3.uploads.assemble(upload, order, self._headers, draft)
+            digests = self.fake.uploads.assemble(upload, order, self._headers, draft)
             checksums = {"x-amz-checksum-crc32": digests.of("x-amz-checksum-crc32")}
             bucket.store(
                 self._key,
@@ -174,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
                 checksums=checksums,
                 encryption=upload.encryption,
             )
-        self.s3.uploads.end(upload)
+        self.fake.uploads.end(upload)
         told = {"Key": self._key, "ETag": etag_of_parts(len(upload.parts), digests)}
         if self._fault is not Fault.NO_CHECKSUM:
             told |= {"ChecksumCRC32": checksums["x-amz-checksum-crc32"], "ChecksumType": "FULL_OBJECT"}
@@ -216,8 +215,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _wait(self) -> None:
         if self._fault is Fault.HOLD:
-            self.s3.held.set()
-            self.s3.go_on.wait()
+            self.fake.held.set()
+            self.fake.go_on.wait()
         elif self._fault is Fault.STALL:
             # Nothing more comes on this connection: this returns when the client or the server ends it.
             self.rfile.read(1)
@@ -235,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         if self._fault is Fault.LOST_ANSWER:
-            self._hang_up()
+            hang_up(self)
             return
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -243,12 +242,6 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        # With a reset, so that the client does not take what is missing for the end.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
 
 
 def _xml(root: str, values: Mapping[str, str], namespace: str = _NAMESPACE) -> bytes:

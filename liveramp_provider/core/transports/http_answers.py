@@ -1,0 +1,67 @@
+"""One request over HTTPS, and whether what it asked for may have been done. No error quotes an answer or a body."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from liveramp_provider.core.errors import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIMEOUT = httpx.Timeout(60, connect=30)
+#: The seconds to wait before each further try of what may be asked again.
+PAUSES_S = (1, 4, 10)
+#: A receiver that wants more patience than this is left to the task's next try.
+MAX_RETRY_AFTER_S = 60
+
+
+class LostAnswerError(TransportError):
+    """What was asked may have been done: the answer did not come, or says that the server failed at it."""
+
+
+class PatienceError(TransportError):
+    """The receiver did nothing, and says how many seconds to wait."""
+
+    def __init__(self, place: str, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(f"{place} asks for {wait_s} seconds of patience (429). A task tries it again.")
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """The certificates to trust: reading them takes longer than most calls."""
+    return httpx.create_ssl_context()
+
+
+def answer_to(
+    client: httpx.Client, method: str, url: str, *, place: str, refusal: Callable[[int], Exception], **request: Any
+) -> httpx.Response:
+    """The good answer to a request, or an error that says what became of it.
+
+    :param place: What errors call the address.
+    :param refusal: The error of a status that says no; nothing was done.
+    :raises LostAnswerError: It may have been done.
+    :raises PatienceError: It was not, and is to be asked again later.
+    :raises TransportError: It was not, because nobody answers.
+    """
+    try:
+        answer = client.request(method, url, **request)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise TransportError(f"{place} cannot be reached ({type(error).__name__}).") from None
+    except httpx.HTTPError as error:
+        # What was sent may have arrived.
+        raise LostAnswerError(f"{place} broke off ({type(error).__name__}).") from None
+    if answer.is_success:
+        return answer
+    status = answer.status_code
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        after = answer.headers.get("Retry-After", "")
+        raise PatienceError(place, int(after) if after.isdigit() else 0)
+    if status == httpx.codes.REQUEST_TIMEOUT or answer.is_server_error:
+        raise LostAnswerError(f"{place} answered {status}.")
+    raise refusal(status)
