@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "members": "members",
     "suppressed": "have opted out",
+    "no_segment": "are in no segment",
     "no_identifier": "have no identifier",
     "email_format": "e-mail not valid",
     "prehashed_without_column": "came hashed, no column for that hash",

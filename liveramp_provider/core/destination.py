@@ -59,6 +59,8 @@ UpdateMethod = Literal["incremental", "segment_refresh", "full_refresh"]
 Compression = Literal["none", "gzip"]
 Upload = Literal["rename", "direct"]
 OnDoubt = Literal["stop", "resend"]
+#: Whether a file holds everything, or what has changed since the one before; Audience Manager's words.
+Sync = Literal["full", "iter"]
 #: What becomes of a value that a spreadsheet would run: it is left out, or sent as it is.
 FormulaPolicy = Literal["blank", "allow"]
 
@@ -95,7 +97,7 @@ class Layout:
     :param header: Whether the first line names the columns.
     """
 
-    delimiter: Literal[",", "|", "\t", ";"] = ","
+    delimiter: Literal[",", "|", "\t", ";", " "] = ","
     quoting: Literal["all", "values", "none"] = "all"
     header: bool = True
 
@@ -269,6 +271,8 @@ class Destination:
     regional: ClassVar[bool] = False
     #: Whether it is reached by an API of its own, instead of SFTP or S3.
     by_api: ClassVar[bool] = False
+    #: What its plain files end in.
+    extension: ClassVar[str] = "csv"
 
     id: str
     conn_id: str

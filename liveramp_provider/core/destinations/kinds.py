@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from liveramp_provider.core.destinations.audience_manager import values as audience_manager
+from liveramp_provider.core.destinations.audience_manager.spec import AudienceManagerSpec
 from liveramp_provider.core.destinations.facebook import values as facebook
 from liveramp_provider.core.destinations.facebook.spec import FacebookSpec
 from liveramp_provider.core.destinations.google import values as google
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destinations.common import Reading
 
 #: The keys of any destination, by its ``kind``.
-DestinationSpec = Annotated[LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec, Field(discriminator="kind")]
+DestinationSpec = Annotated[
+    LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec | AudienceManagerSpec, Field(discriminator="kind")
+]
 
 _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
     "liveramp": liveramp.destination_of,
     "facebook": facebook.destination_of,
     "google": google.destination_of,
     "liveintent": liveintent.destination_of,
+    "audience_manager": audience_manager.destination_of,
 }
 
 
