@@ -193,6 +193,18 @@ class DeliveryFile(ABC):
         columns = (column for column in self.columns if isinstance(column, IdentifierColumn))
         return tuple(dict.fromkeys((column.trait, column.identifier) for column in columns))
 
+    @property
+    def iterative(self) -> bool:
+        """Whether it brings only what has changed, where it is known what the receiver has."""
+        return False
+
+    def changes(self, rows: Rows, before: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
+        """Of a file that is iterative, the rows that bring a receiver from `before` to `rows`.
+
+        :param before: What the receiver knows, in columns of the same names.
+        """
+        raise NotImplementedError(f"{self.slot} is sent as a whole, {rows.count} rows")
+
     @abstractmethod
     def rows(self, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
         """Work its rows out, in key order.

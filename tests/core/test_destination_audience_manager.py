@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,10 +27,14 @@ from liveramp_provider.core.destinations.audience_manager import (
 )
 from liveramp_provider.core.errors import AudienceFileError
 from liveramp_provider.core.naming import delivered_name
+from liveramp_provider.core.rows import Rows
+from liveramp_provider.report import adds_up
 from tests.core.pipeline import DAY, audience, csv_of, parquet, people_file, run, workspace
 from tests.plain_segments import membership, read, yes
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from liveramp_provider.core.artifacts import SealedFile
     from liveramp_provider.core.audience import Audience
 
@@ -198,6 +204,42 @@ def test_flags_of_any_type(values: list[object], tmp_path: Path) -> None:
     ]
 
 
+# What has changed.
+
+STATES = st.dictionaries(st.sampled_from("abcde"), st.lists(st.sampled_from(["1", "2", "30"]), min_size=1, unique=True))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=STATES, now=STATES)
+def test_changes(
+    before: dict[str, list[str]], now: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Who is the same has no row; who is not has all it is in now and all it has left, worked out in plain words."""
+    engine, scratch = ibis.duckdb.connect(), tmp_path_factory.mktemp("scratch")
+    (file, _) = segment_files(SEGMENTS)
+    whole = Rows(table=_table(now), count=len(now), members=7, waterfall={"members": 9, "rows": len(now)}, blanked={})
+    changed = file.changes(whole, _table(before), engine=engine, scratch=scratch)
+    expected = {
+        device: (set(now.get(device, [])), set(before.get(device, [])) - set(now.get(device, [])))
+        for device in sorted({*before, *now})
+        if set(before.get(device, [])) != set(now.get(device, []))
+    }
+    rows = engine.to_pyarrow(changed.table).to_pylist()
+    listed = [
+        (row["ID"], *(set(filter(None, row[name].split(","))) for name in ("SEGMENTS", "REMOVED"))) for row in rows
+    ]
+    assert listed == [(device, *lists) for device, lists in expected.items()]
+    assert all(row["SEGMENTS"] == ",".join(now.get(row["ID"], [])) for row in rows)
+    assert changed.count == len(expected)
+    assert changed.members == 7
+    assert adds_up(changed.waterfall)
+
+
+def _table(state: Mapping[str, list[str]]) -> ir.Table:
+    cells = {"ID": list(state), "SEGMENTS": [",".join(segments) for segments in state.values()]}
+    return ibis.memtable(pa.table({name: pa.array(values, pa.string()) for name, values in cells.items()}))
+
+
 # The audience file.
 
 
@@ -225,6 +267,7 @@ def test_example() -> None:
         ({"sync_type": None}, "destinations[0].sync_type: is missing"),
         ({"sync_type": "by hand"}, "1 to 16 letters and digits"),
         ({"separator": "comma"}, "must be space or tab"),
+        ({"sync": "incremental"}, "must be full or iter"),
         ({"segments": {}}, "destinations[0].segments: needs at least one entry"),
         ({"segments": {"high_value": {}}}, "needs an id, a mapping, or both"),
         ({"segments": {"vip": {"id": 1}}}, "destinations[0].segments.vip: no source gives a trait vip"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from liveramp_provider.core.destination import Destination, DeviceFile, FileRules, Identifier, Layout
+from liveramp_provider.core.destination import Destination, DeviceFile, FileRules, Identifier, Layout, Sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,17 @@ class AudienceManager(Destination):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentFile(DeviceFile):
-    """A file of device ids with the segments that each is in; `columns` are the segments, by mapping value."""
+    """A file of device ids with the segments that each is in; `columns` are the segments, by mapping value.
+
+    :param sync: ``iter``: once its receiver has a full file, it gets what has changed.
+    """
+
+    sync: Sync = "full"
+
+    @property
+    def iterative(self) -> bool:
+        """As `sync` says."""
+        return self.sync == "iter"
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -63,3 +73,9 @@ class SegmentFile(DeviceFile):
         from liveramp_provider.core.destinations.audience_manager.rows import segment_rows
 
         return segment_rows(self, profiles, engine=engine, scratch=scratch)
+
+    def changes(self, rows: Rows, before: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
+        """One a device that has entered or left a segment."""
+        from liveramp_provider.core.destinations.audience_manager.rows import changed_rows
+
+        return changed_rows(self, rows, before, engine=engine, scratch=scratch)

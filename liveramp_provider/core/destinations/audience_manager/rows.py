@@ -11,7 +11,7 @@ from liveramp_provider.core.destination import DeviceFile, TraitColumn
 from liveramp_provider.core.destinations.audience_manager import COMMA, ID, REMOVED, SEGMENTS
 from liveramp_provider.core.device_rows import device_rows
 from liveramp_provider.core.identifiers import is_yes
-from liveramp_provider.core.rows import Rows, nothing
+from liveramp_provider.core.rows import Rows, nothing, staged, totals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,41 @@ def segment_rows(file: SegmentFile, profiles: ir.Table, *, engine: Backend, scra
     segments = rows.table[SEGMENTS].substr(len(COMMA))
     table = rows.table.select(ID, segments.name(SEGMENTS), nothing().name(REMOVED))
     return replace(rows, table=table, waterfall=steps)
+
+
+def changed_rows(file: SegmentFile, rows: Rows, before: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
+    """The devices whose segments are not what they were: all that each is in now, and what it has left.
+
+    :param before: ``ID`` and ``SEGMENTS`` as the receiver knows them. In which order segments stand does not matter.
+    """
+    former = before.select(former_id=before[ID], former=before[SEGMENTS])
+    now = rows.table.select(ID, SEGMENTS)
+    both = now.outer_join(former, now[ID] == former.former_id)
+    listed, former_listed = _as_list(both[SEGMENTS]), _as_list(both.former)
+    entered = listed.filter(lambda segment: ~former_listed.contains(segment))
+    left = former_listed.filter(lambda segment: ~listed.contains(segment))
+    compared = both.select(
+        both[ID].coalesce(both.former_id).name(ID),
+        both[SEGMENTS].fill_null("").name(SEGMENTS),
+        left.join(COMMA).fill_null("").name(REMOVED),
+        gone=both[ID].isnull(),
+        changed=(entered.length() > 0) | (left.length() > 0),
+    )
+    table = staged(engine, compared.filter(compared.changed).order_by(ID), scratch / f"changes-{file.slot}.parquet")
+    counts = totals(engine, table, rows="rows", gone=table.gone)
+    devices = rows.count + counts["gone"]
+    steps = {step: count for step, count in rows.waterfall.items() if step != "rows"}
+    steps |= {"devices": rows.count, "devices_and_former": devices, "unchanged": devices - counts["rows"]}
+    return replace(
+        rows,
+        table=table.select(ID, SEGMENTS, REMOVED),
+        count=counts["rows"],
+        waterfall=steps | {"rows": counts["rows"]},
+    )
+
+
+def _as_list(segments: ir.StringValue) -> ir.ArrayValue:
+    return segments.fill_null("").split(COMMA).filter(lambda segment: segment != "")
 
 
 def _listed(file: SegmentFile, profiles: ir.Table) -> ir.StringValue:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from liveramp_provider.core.destination import Sync
 from liveramp_provider.core.destinations.audience_manager import Separator
 from liveramp_provider.core.destinations.common import FileDestinationSpec
 from liveramp_provider.core.destinations.single_identifier import DeviceIdFile
@@ -61,6 +62,11 @@ class AudienceManagerSpec(FileDestinationSpec):
         description="LiveRamp's name of the client, as it stands in file names (PID_ALIAS).", examples=["Acme"]
     )
     sync_type: SyncType = Field(description="How file names begin (SYNC_TYPE): ftp, or s3 or S3.", examples=["ftp"])
+    sync: Sync = Field(
+        default="full",
+        description="Send everything every day, or, once a full file was delivered, what has changed (iter).",
+        examples=["iter"],
+    )
     separator: Separator = Field(
         default="space", description="What parts id, segments and removed segments.", examples=["tab"]
     )

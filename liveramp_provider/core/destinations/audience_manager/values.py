@@ -55,6 +55,7 @@ def _files(spec: AudienceManagerSpec, reading: Reading) -> tuple[DeliveryFile, .
             rules=file_rules(spec.separator),
             identifiers=tuple((trait, kind) for trait in traits),
             hash=None,
+            sync=spec.sync,
         )
         files.append(file)
     return tuple(files)
