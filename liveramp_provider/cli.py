@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from liveramp_provider.cli_connections import connect_by, s3_by_environment
+from liveramp_provider.cli_folders import cache_folder, staging_in
 from liveramp_provider.cli_ledger import HomeOption, LedgerOption, ledger_at
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.days import parse_day
@@ -112,7 +113,7 @@ def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
 
     audience = load_audience(file)
     _print_warnings(audience)
-    with _staging_in(to, named_by="--to") as staging:
+    with staging_in(to, named_by="--to") as staging:
         workspace = Workspace(staging=Staging(staging), connect=connect, s3=s3_by_environment)
         membership = extract(audience, day, workspace=workspace)
         out.print(membership_table(membership))
@@ -160,6 +161,7 @@ def preview(
 
 
 def _preview(file: Path, *, day: date, connect: Connect, installation: Installation | None, rows: int) -> None:
+    from liveramp_provider.core.bases import bases_at
     from liveramp_provider.core.pipeline.enrich import enrich
     from liveramp_provider.core.pipeline.extract import extract
     from liveramp_provider.core.preview import preview_files
@@ -169,13 +171,22 @@ def _preview(file: Path, *, day: date, connect: Connect, installation: Installat
 
     audience = load_audience(file)
     _print_warnings(audience)
-    with _staging_in(_cache_folder(), named_by="XDG_CACHE_HOME") as staging:
+    with staging_in(cache_folder(), named_by="XDG_CACHE_HOME") as staging:
         workspace = Workspace(staging=Staging(staging), connect=connect, s3=s3_by_environment)
         membership = extract(audience, day, workspace=workspace)
         out.print(membership_table(membership))
         profiles = enrich(audience, day, membership, workspace=workspace)
         for destination in audience.destinations:
-            for shown in preview_files(audience, destination, day, profiles, sample_rows=rows, workspace=workspace):
+            shows = preview_files(
+                audience,
+                destination,
+                day,
+                profiles,
+                sample_rows=rows,
+                workspace=workspace,
+                bases=bases_at(audience, destination, day, installation),
+            )
+            for shown in shows:
                 _print_preview(shown, destination)
                 if installation is not None:
                     _print_comparison(shown, membership, audience, day, installation, workspace)
@@ -353,25 +364,6 @@ def _print_if_too_few(members: int, destination: Destination) -> None:
     if members < destination.min_members:
         few = f"{members:,} unique members, and a file needs {destination.min_members:,}"
         out.print(f"  ! {few}: it would not be sent", style="yellow", markup=False, soft_wrap=True)
-
-
-def _cache_folder() -> Path:
-    """A folder of this user alone, where what a killed run left is found again by the next."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveramp"
-
-
-@contextmanager
-def _staging_in(folder: Path, *, named_by: str) -> Iterator[Path]:
-    """A place to work on the same disk as `folder`, gone afterwards; with it goes what killed runs left there."""
-    from liveramp_provider.core.staging.scratch import scratch_folder
-
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with scratch_folder(folder) as staging:
-            yield staging
-    except OSError as error:
-        reason = error.strerror or "cannot be written to"
-        raise ConfigError(f"{named_by} {folder}: {reason}. Name another folder.") from None
 
 
 @contextmanager

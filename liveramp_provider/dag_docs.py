@@ -18,11 +18,7 @@ from liveramp_provider.core.audience import (
     SqlSource,
     TraitSource,
 )
-from liveramp_provider.core.channels import (
-    EmailChannel,
-    SlackChannel,
-    WebhookChannel,
-)
+from liveramp_provider.core.channels import EmailChannel, SlackChannel, WebhookChannel
 from liveramp_provider.core.destination import DeviceFile, IdentifierColumn, SegmentColumn, TraitColumn
 from liveramp_provider.core.progress import duration
 
@@ -30,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from liveramp_provider.core.audience import Audience, Membership, Source, Suppression, TraitStep
-    from liveramp_provider.core.channels import (
-        Channel,
-    )
+    from liveramp_provider.core.channels import Channel
     from liveramp_provider.core.destination import Column, DeliveryFile, Destination
 
 #: What follows on which kind of error, in the order of a task's page.
@@ -148,6 +142,7 @@ def build_doc(destination: Destination, suppression: Suppression | None = None) 
         *([_opt_outs(suppression)] if suppression else []),
         *(_columns(file) for file in destination.files),
         *_limits(destination),
+        *_since(destination),
         again="A file that is sealed from the same profiles is returned byte for byte; only what is missing is made."
         + (" Opt-outs are read anew; where they have changed, the file is made without them." if suppression else ""),
         expect=(
@@ -168,6 +163,12 @@ def _limits(destination: Destination) -> list[str]:
         f"{limits.max_segment_name_chars} characters a segment name, {limits.max_field_values:,} field values in all "
         "segment fields together."
     ]
+
+
+def _since(destination: Destination) -> list[str]:
+    """Which files bring only what has changed."""
+    slots = _codes(file.slot for file in destination.files if file.iterative)
+    return [f"Once one was delivered in full, {slots} bring only what has changed since."] if slots else []
 
 
 def deliver_doc(destination: Destination, slot: str) -> str:
@@ -204,6 +205,7 @@ def deliver_doc(destination: Destination, slot: str) -> str:
             errors.TransportError,
             *((errors.RemoteFullError,) if by_sftp else ()),
             errors.DeliveryBusyError,
+            *((errors.StaleBaseError,) if any(file.iterative for file in destination.files) else ()),
             errors.LedgerError,
         ),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "members": "members",
     "suppressed": "have opted out",
+    "no_segment": "are in no segment",
     "no_identifier": "have no identifier",
     "email_format": "e-mail not valid",
     "prehashed_without_column": "came hashed, no column for that hash",
@@ -37,13 +38,16 @@ _WORDS = {
     "device_format": "not a device id",
     "device_zero": "all zeros (tracking refused)",
     "device_shared": "duplicate: shared with another member",
+    "devices": "devices in segments",
+    "devices_and_former": "with those that were in one before",
+    "unchanged": "are as before",
     "control_character": "line break or control character made a space",
     "rows": "rows",
 }
 # The longest line, so that the counts of several files stand below each other.
 _WIDTH = 57
-_TOTALS = ("members", "device_ids", "addresses", "rows")
-_SIGNS = {",": "comma", "|": "pipe", "\t": "tab", ";": "semicolon"}
+_TOTALS = ("members", "device_ids", "addresses", "devices", "devices_and_former", "rows")
+_SIGNS = {",": "comma", "|": "pipe", "\t": "tab", ";": "semicolon", " ": "space"}
 _GAP = 2
 _LONGEST_CELL = 40
 _LONGEST_RUN = 16

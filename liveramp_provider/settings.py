@@ -19,10 +19,14 @@ from liveramp_provider.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     import sqlalchemy
     from mypy_boto3_s3 import S3Client
 
+    from liveramp_provider.core.artifacts import Base
+    from liveramp_provider.core.audience import Audience
+    from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.ledger import Ledger, LedgerAt
 
 
@@ -102,6 +106,21 @@ def ledger_at() -> LedgerAt:
     if engine is None or engine.dialect.name == "sqlite":
         _check_home_is_shared("the ledger")
     return home().ledger if engine is None else engine
+
+
+def bases(
+    audience: Audience, destination: Destination, day: date, revision: int, *, staging: Staging | None
+) -> dict[str, Base]:
+    """What the files of `destination` build on that bring only changes, by the ledger and what is staged.
+
+    :param staging: ``None``: none of them does.
+    """
+    from liveramp_provider.core.bases import bases_at
+
+    if staging is None or not any(file.iterative for file in destination.files):
+        return {}
+    ledger()  # made where it is missing
+    return bases_at(audience, destination, day, (ledger_at(), staging), revision=revision)
 
 
 def home() -> Home:

@@ -96,6 +96,27 @@ class SuppressionList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the receiver of a file knows once it has it: a Parquet file of all rows, in the order of their keys."""
+
+    path: Path
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What a file builds on that brings only changes: the delivery before it, and what its receiver knows since.
+
+    :param name: Of the file that was delivered.
+    """
+
+    delivery_id: str
+    name: str
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealedFile:
     """Finished bytes with their digest; the only kind `deliver` accepts.
 
@@ -107,6 +128,8 @@ class SealedFile:
     :param suppression: Whom the rows leave out; ``None`` where the audience has no suppression list.
     :param revision: 1, or more where the day is sent again on purpose, under a new name.
     :param delimiter: What parts the fields.
+    :param base: Id of the delivery since which it brings the changes; empty: it brings everything.
+    :param snapshot: Digest of what its receiver knows afterwards, where a later file may build on it; else empty.
     """
 
     path: Path
@@ -129,6 +152,8 @@ class SealedFile:
     suppression: SuppressionList | None = None
     revision: int = 1
     delimiter: str = ","
+    base: str = ""
+    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,8 @@ UpdateMethod = Literal["incremental", "segment_refresh", "full_refresh"]
 Compression = Literal["none", "gzip"]
 Upload = Literal["rename", "direct"]
 OnDoubt = Literal["stop", "resend"]
+#: Whether a file holds everything, or what has changed since the one before; Audience Manager's words.
+Sync = Literal["full", "iter"]
 #: What becomes of a value that a spreadsheet would run: it is left out, or sent as it is.
 FormulaPolicy = Literal["blank", "allow"]
 
@@ -96,7 +98,7 @@ class Layout:
     :param header: Whether the first line names the columns.
     """
 
-    delimiter: Literal[",", "|", "\t", ";"] = ","
+    delimiter: Literal[",", "|", "\t", ";", " "] = ","
     quoting: Literal["all", "values", "none"] = "all"
     header: bool = True
 
@@ -199,6 +201,18 @@ class DeliveryFile(ABC):
         """
         return self
 
+    @property
+    def iterative(self) -> bool:
+        """Whether it brings only what has changed, where it is known what the receiver has."""
+        return False
+
+    def changes(self, rows: Rows, before: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
+        """Of a file that is iterative, the rows that bring a receiver from `before` to `rows`.
+
+        :param before: What the receiver knows, in columns of the same names.
+        """
+        raise NotImplementedError(f"{self.slot} is sent as a whole, {rows.count} rows")
+
     @abstractmethod
     def rows(self, profiles: ir.Table, *, engine: Backend, scratch: Path) -> Rows:
         """Work its rows out, in key order.
@@ -277,8 +291,8 @@ class Destination:
     regional: ClassVar[bool] = False
     #: Whether it is reached by an API of its own, instead of SFTP or S3.
     by_api: ClassVar[bool] = False
-    #: What its files' names end in, before compression and encryption.
-    ending: ClassVar[str] = ".csv"
+    #: What its plain files end in.
+    extension: ClassVar[str] = "csv"
 
     id: str
     conn_id: str

@@ -175,5 +175,9 @@ class DeliveryBusyError(TransientError):
     """Another worker is delivering the same file right now."""
 
 
+class StaleBaseError(TransientError):
+    """A file brings only what has changed since a delivery that is not the last one any more; it was not sent."""
+
+
 class LedgerError(TransientError):
     """The ledger cannot be reached, or another worker took this delivery over. No ledger, no delivery."""

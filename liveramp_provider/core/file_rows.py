@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.artifacts import Base, Profiles
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.progress import Progress
@@ -52,6 +52,17 @@ def file_rows(
     with step(f"{stage}: holding {name} against the limits"):
         check_limits(file, rows, receiver=destination.receiver, engine=reader.engine)
     return rows if suppressed is None else replace(rows, waterfall=_from_all_members(profiles, rows.waterfall))
+
+
+def rows_since(file: DeliveryFile, rows: Rows, base: Base, *, stage: str, name: str, reader: Reader) -> Rows:
+    """What of `rows` is new to a receiver that has `base`.
+
+    :param stage: Who asks, as progress says it.
+    :param name: What progress calls the file.
+    """
+    with step(f"{stage}: comparing {name} with {base.name}"):
+        before = reader.engine.read_parquet(base.snapshot.path)
+        return file.changes(rows, before, engine=reader.engine, scratch=reader.scratch)
 
 
 def _from_all_members(profiles: Profiles, waterfall: dict[str, int]) -> dict[str, int]:

@@ -31,7 +31,11 @@ BLANK_WORDS = ("", "null", "none", "nan", "n/a", "undefined", "<nil>")
 #: Longest e-mail address (RFC 5321, erratum 1690).
 MAX_EMAIL_CHARS = 254
 
+#: What a source writes where the answer is no; and so is any zero.
+NO_WORDS = ("false", "f", "no", "n", "off")
+
 _BLANK = f"(?i)^({'|'.join(BLANK_WORDS)})$"
+_NO = rf"(?i)^({'|'.join(NO_WORDS)}|-?0+(\.0*)?)$"
 _CONTROL = r"[\x00-\x1f\x7f\x{85}\x{2028}\x{2029}]"
 _SPACE = f"[{WHITE_SPACE}]"
 _OUTER_SPACE = f"^{_SPACE}+|{_SPACE}+$"
@@ -109,6 +113,12 @@ def _trimmed(text: ir.StringValue) -> ir.StringValue:
 def clean(text: ir.StringValue) -> ir.StringValue:
     """Free text: control characters inside become spaces, outer white space goes, blank words are null."""
     return _unless_blank(text.re_replace(_EDGES, "").re_replace(_CONTROL, " "))
+
+
+def is_yes(value: ir.Value) -> ir.BooleanValue:
+    """Whether a flag of any type is set: it is not blank, no zero, and no word for no."""
+    text = clean(as_text(value))
+    return text.notnull() & ~text.re_search(_NO).fill_null(False)
 
 
 def has_control_character(text: ir.StringValue) -> ir.BooleanValue:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import string
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from liveramp_provider.core.destination import Destination
+    from liveramp_provider.core.destination import Destination, Sync
 
 #: What a template may name. ``{kind}`` is the file slot (PII, D, D-IDFA, D-AAID).
 PLACEHOLDERS = ("org", "audience", "kind", "date", "upload_date")
@@ -37,12 +37,17 @@ def placeholders(template: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def inner_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:
+def inner_name(
+    destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1, sync: Sync = "full"
+) -> str:
     """Name of the plain file: what the receiver sees after decrypting and unzipping.
 
     ``{date}`` is the snapshot day; ``{upload_date}`` the day after, when a nightly run sends it (mParticle's date).
+    Kinds of destinations whose templates nobody writes also have ``{sync}``, and ``{timestamp}``.
 
-    :param revision: More than 1 where the day is sent again on purpose: then the name ends with ``_r2``, ``_r3`` ….
+    :param revision: More than 1 where the day is sent again on purpose: then the name ends with ``_r2``, ``_r3`` …, or
+        has another timestamp.
+    :param sync: Whether it holds everything, or what has changed.
     """
     stem = destination.filename.format(
         org=destination.org,
@@ -50,13 +55,24 @@ def inner_name(destination: Destination, *, audience_id: str, slot: str, day: da
         kind=slot,
         date=day.isoformat(),
         upload_date=(day + timedelta(days=1)).isoformat(),
+        sync=sync,
+        timestamp=_timestamp(day, revision),
     )
-    return f"{stem}_r{revision}{destination.ending}" if revision > 1 else f"{stem}{destination.ending}"
+    told_apart = "timestamp" in placeholders(destination.filename)
+    return f"{stem}{f'_r{revision}' if revision > 1 and not told_apart else ''}.{destination.extension}"
 
 
-def delivered_name(destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1) -> str:
+def _timestamp(day: date, revision: int) -> int:
+    """The end of the day in UTC as Unix milliseconds, one more for each time that it is sent again."""
+    end = datetime.combine(day + timedelta(days=1), time(), UTC)
+    return int(end.timestamp()) * 1000 + revision - 1
+
+
+def delivered_name(
+    destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1, sync: Sync = "full"
+) -> str:
     """Name at the receiver: named first, then compressed, then encrypted (``.csv.gz.gpg``)."""
-    name = inner_name(destination, audience_id=audience_id, slot=slot, day=day, revision=revision)
+    name = inner_name(destination, audience_id=audience_id, slot=slot, day=day, revision=revision, sync=sync)
     if destination.compression == "gzip":
         name += ".gz"
     if destination.encryption is not None:

@@ -10,18 +10,19 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from liveramp_provider.core.bases import NO_BASES
 from liveramp_provider.core.destination import SegmentColumn
 from liveramp_provider.core.naming import delivered_name
 from liveramp_provider.core.progress import step
 from liveramp_provider.core.suppression import read_suppressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
-    from liveramp_provider.core.artifacts import Profiles
+    from liveramp_provider.core.artifacts import Base, Profiles
     from liveramp_provider.core.audience import Audience
-    from liveramp_provider.core.destination import DeliveryFile, Destination
+    from liveramp_provider.core.destination import DeliveryFile, Destination, Sync
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.sources import Reader
     from liveramp_provider.core.suppression import Suppressed
@@ -66,21 +67,26 @@ def preview_files(
     *,
     sample_rows: int,
     workspace: Workspace,
+    bases: Mapping[str, Base] = NO_BASES,
 ) -> Iterator[FilePreview]:
     """Every file of `destination` for that day, by the rules that build seals by.
 
+    :param bases: What files that bring only changes build on, by slot; without one, a file brings everything.
     :raises DataError: A file breaks one of the receiver's limits, or the suppression list is empty.
     :raises SourceError: The suppression list lacks a column or a file.
     :raises SourceUnavailableError: The suppression list cannot be read now.
     """
     with read_suppressed(audience, destination, day, workspace=workspace) as suppressed:
         for file in destination.files:
-            name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day)
+            base = bases.get(file.slot)
+            sync: Sync = "iter" if base else "full"
+            name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day, sync=sync)
             with workspace.reader(audience, day) as reader:
                 yield _preview(
                     file.of_day(day, revision=1),
                     profiles,
                     suppressed=suppressed,
+                    base=base,
                     destination=destination,
                     name=name,
                     sample_rows=sample_rows,
@@ -93,15 +99,18 @@ def _preview(
     profiles: Profiles,
     *,
     suppressed: Suppressed | None,
+    base: Base | None,
     destination: Destination,
     name: str,
     sample_rows: int,
     reader: Reader,
 ) -> FilePreview:
     from liveramp_provider.core.csv import CsvWriter
-    from liveramp_provider.core.file_rows import csv_chunks, file_rows
+    from liveramp_provider.core.file_rows import csv_chunks, file_rows, rows_since
 
     rows = file_rows(destination, file, profiles, suppressed, stage="preview", name=name, reader=reader)
+    if base is not None:
+        rows = rows_since(file, rows, base, stage="preview", name=name, reader=reader)
     writer = CsvWriter(file)
     with step(f"preview: counting {name}", total=rows.count) as progress:
         for _ in csv_chunks(file, name, rows, writer, progress=progress, reader=reader):

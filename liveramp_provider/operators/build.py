@@ -38,14 +38,20 @@ class LiveRampBuildOperator(LiveRampOperator):
         from liveramp_provider.core.pipeline.build import build
         from liveramp_provider.report import headline, waterfall_table
 
+        destination, day, revision = (
+            self.audience.destination(self.destination),
+            snapshot_day(context),
+            revision_of(context).number,
+        )
         with settings.workspace() as workspace:
             files = build(
                 self.audience,
-                self.audience.destination(self.destination),
-                snapshot_day(context),
+                destination,
+                day,
                 workspace.staging.load(Profiles, self.profiles["place"]),
                 workspace=workspace,
-                revision=revision_of(context).number,
+                revision=revision,
+                bases=settings.bases(self.audience, destination, day, revision, staging=workspace.staging),
             )
             places = [workspace.staging.address(file) for file in files]
         for file in files:

@@ -58,7 +58,9 @@ class LiveRampDeliverOperator(LiveRampOperator):
             file = workspace.staging.load(SealedFile, self.files[self.slot]["place"])
             if ledger.may_change(file):
                 # Hours may lie between build and this try, and somebody may have opted out in them.
-                file = rebuild(self.audience, destination, file, workspace=workspace)
+                staging = workspace.staging if file.base else None
+                bases = settings.bases(self.audience, destination, file.day, file.revision, staging=staging)
+                file = rebuild(self.audience, destination, file, workspace=workspace, bases=bases)
             receipt = deliver(
                 file,
                 destination,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from liveramp_provider.core.destinations.audience_manager import values as audience_manager
+from liveramp_provider.core.destinations.audience_manager.spec import AudienceManagerSpec
 from liveramp_provider.core.destinations.events import values as events
 from liveramp_provider.core.destinations.events.spec import EventsSpec
 from liveramp_provider.core.destinations.facebook import values as facebook
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 #: The keys of any destination, by its ``kind``.
 DestinationSpec = Annotated[
-    LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec | EventsSpec, Field(discriminator="kind")
+    LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec | EventsSpec | AudienceManagerSpec,
+    Field(discriminator="kind"),
 ]
 
 _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
@@ -34,6 +37,7 @@ _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
     "google": google.destination_of,
     "liveintent": liveintent.destination_of,
     "events": events.destination_of,
+    "audience_manager": audience_manager.destination_of,
 }
 
 

@@ -54,6 +54,15 @@ def recorded(
         return [Delivery.of_row(row) for row in connection.execute(statement).mappings()]
 
 
+def of_file(connection: sa.Connection, *, destination: str, audience: str, slot: str) -> list[Delivery]:
+    """Every delivery of one file, of whatever day."""
+    columns = deliveries.c
+    statement = sa.select(deliveries).where(
+        columns.destination == destination, columns.audience == audience, columns.slot == slot
+    )
+    return [Delivery.of_row(row) for row in connection.execute(statement).mappings()]
+
+
 def place_of(ledger: LedgerAt) -> str:
     """Where a ledger is, for people; no user and no password."""
     if isinstance(ledger, Path):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from liveramp_provider.core.artifacts import Profiles, SealedFile
+from liveramp_provider.core.artifacts import Profiles, SealedFile, Snapshot
+from liveramp_provider.core.bases import NO_BASES
+from liveramp_provider.core.engine import write_parquet
 from liveramp_provider.core.errors import SealBrokenError
 from liveramp_provider.core.naming import delivered_name, inner_name
 from liveramp_provider.core.progress import pace, step
@@ -20,19 +23,74 @@ from liveramp_provider.core.staging import digest_of
 from liveramp_provider.core.suppression import read_suppressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
-    from liveramp_provider.core.artifacts import SuppressionList
+    from liveramp_provider.core.artifacts import Base, SuppressionList
     from liveramp_provider.core.audience import Audience
     from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.rows import Rows
+    from liveramp_provider.core.sources import Reader
+    from liveramp_provider.core.staging import Place
     from liveramp_provider.core.suppression import Suppressed
     from liveramp_provider.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """A file that is to be made, and what it is made from."""
+
+    audience: Audience
+    destination: Destination
+    day: date
+    file: DeliveryFile
+    revision: int
+    profiles: Profiles
+    suppressed: Suppressed | None
+    base: Base | None
+
+    @property
+    def name(self) -> str:
+        """At the receiver."""
+        return delivered_name(self.destination, **self._named)
+
+    @property
+    def inner_name(self) -> str:
+        """After decrypting and unzipping."""
+        return inner_name(self.destination, **self._named)
+
+    @property
+    def rows_from(self) -> dict[str, object]:
+        """All that its rows depend on, but for the base."""
+        suppressed = _digest_of_list(self.suppressed.record if self.suppressed else None)
+        return {"profiles": self.profiles.sha256, "suppressed": suppressed, "file": self.file}
+
+    @property
+    def inputs(self) -> dict[str, object]:
+        """All that the sealed bytes depend on."""
+        encryption = self.destination.encryption
+        recipient = ",".join(encryption.recipients) if encryption else ""
+        since = {"base": self.base.delivery_id, "before": self.base.snapshot.sha256} if self.base else {}
+        return {**self.rows_from, "name": self.name, "recipient": recipient, **since}
+
+    @property
+    def _named(self) -> dict[str, Any]:
+        return {
+            "audience_id": self.audience.id,
+            "slot": self.file.slot,
+            "day": self.day,
+            "revision": self.revision,
+            "sync": "iter" if self.base else "full",
+        }
+
+    def place(self, stage: str, inputs: dict[str, object], workspace: Workspace) -> Place:
+        """Where what is made of it in a stage belongs."""
+        stage = f"{stage}-{self.destination.id}-{self.file.slot}"
+        return workspace.staging.place(audience_id=self.audience.id, day=self.day, stage=stage, inputs=inputs)
 
 
 def build(
@@ -43,6 +101,7 @@ def build(
     *,
     workspace: Workspace,
     revision: int = 1,
+    bases: Mapping[str, Base] = NO_BASES,
 ) -> tuple[SealedFile, ...]:
     """Every file of `destination` for that day, each judged and sealed on its own.
 
@@ -50,6 +109,7 @@ def build(
     opted out is read anew every time: where that has changed since, the file is made without them.
 
     :param revision: More than 1 where the day is sent again on purpose; its files have names of their own.
+    :param bases: What files that bring only changes build on, by slot; without one, a file brings everything.
     :raises DataError: A file breaks one of the receiver's limits, or the suppression list is empty.
     :raises SourceError: The suppression list lacks a column or a file.
     :raises SourceUnavailableError: The suppression list cannot be read now; nothing was sealed.
@@ -57,104 +117,103 @@ def build(
     :raises EncryptionError: gpg failed; nothing was sealed.
     """
     with read_suppressed(audience, destination, day, workspace=workspace) as suppressed:
-        return tuple(
-            _build_file(
-                audience,
-                destination,
-                day,
-                file.of_day(day, revision=revision),
+        making = [
+            _Making(
+                audience=audience,
+                destination=destination,
+                day=day,
+                file=file.of_day(day, revision=revision),
                 revision=revision,
                 profiles=profiles,
                 suppressed=suppressed,
-                workspace=workspace,
+                base=bases.get(file.slot),
             )
             for file in destination.files
-        )
+        ]
+        return tuple(_build_file(one, workspace) for one in making)
 
 
-def rebuild(audience: Audience, destination: Destination, sealed: SealedFile, *, workspace: Workspace) -> SealedFile:
-    """`sealed` as opt-outs are now: itself where the list is still the same, else the file made anew.
+def rebuild(
+    audience: Audience,
+    destination: Destination,
+    sealed: SealedFile,
+    *,
+    workspace: Workspace,
+    bases: Mapping[str, Base] = NO_BASES,
+) -> SealedFile:
+    """`sealed` as opt-outs, and what the receiver knows, are now: itself where they are the same, else made anew.
 
     For a file that waited between build and deliver, before anything of it is at the receiver.
 
+    :param bases: As for :func:`build`.
     :raises DataError: The file breaks one of the receiver's limits now, or the suppression list is empty or too old.
     :raises SourceError: The suppression list lacks a column or a file.
     :raises SourceUnavailableError: The suppression list cannot be read now; nothing may be sent.
     :raises SealBrokenError: It has to be made anew, and what it was made from is not staged any more.
     """
+    base = bases.get(sealed.slot)
     with read_suppressed(audience, destination, sealed.day, workspace=workspace) as suppressed:
-        if _digest_of_list(suppressed.record if suppressed else None) == _digest_of_list(sealed.suppression):
+        same_list = _digest_of_list(suppressed.record if suppressed else None) == _digest_of_list(sealed.suppression)
+        if same_list and sealed.base in ("", base.delivery_id if base else ""):
             return sealed
-        log.info(f"build: the opt-outs have changed since {sealed.name} was sealed; it is made anew")
+        why = "another day was delivered" if same_list else "somebody has opted out"
+        log.info(f"build: {why} since {sealed.name} was sealed; it is made anew")
         profiles = workspace.staging.find(
             Profiles, sealed.made_from, audience_id=audience.id, day=sealed.day, stage="enrich"
         )
         if profiles is None:
             raise SealBrokenError(
-                f"{sealed.name}: somebody has opted out since it was sealed, and the profiles it was made from are not "
+                f"{sealed.name}: {why} since it was sealed, and the profiles it was made from are not "
                 "staged any more; it was not sent. Clear the run from its extract task on."
             )
         file = next(file for file in destination.files if file.slot == sealed.slot)
-        return _build_file(
-            audience,
-            destination,
-            sealed.day,
-            file.of_day(sealed.day, revision=sealed.revision),
+        making = _Making(
+            audience=audience,
+            destination=destination,
+            day=sealed.day,
+            file=file.of_day(sealed.day, revision=sealed.revision),
             revision=sealed.revision,
             profiles=profiles,
             suppressed=suppressed,
-            workspace=workspace,
+            base=base,
         )
+        return _build_file(making, workspace)
 
 
 def _digest_of_list(record: SuppressionList | None) -> str:
     return record.sha256 if record else ""
 
 
-def _build_file(
-    audience: Audience,
-    destination: Destination,
-    day: date,
-    file: DeliveryFile,
-    *,
-    revision: int,
-    profiles: Profiles,
-    suppressed: Suppressed | None,
-    workspace: Workspace,
-) -> SealedFile:
+def _build_file(making: _Making, workspace: Workspace) -> SealedFile:
     started = monotonic()
-    name = delivered_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
-    inputs = _inputs(destination, file, profiles=profiles, suppressed=suppressed, name=name)
-    stage = f"build-{destination.id}-{file.slot}"
-    place = workspace.staging.place(audience_id=audience.id, day=day, stage=stage, inputs=inputs)
+    name = making.name
+    place = making.place("build", making.inputs, workspace)
     if (sealed := place.sealed(SealedFile)) is not None:
         log.info(f"build: {sealed.name} is sealed already, {sealed.rows:,} rows")
         return sealed
     from liveramp_provider.core.csv import CsvWriter
-    from liveramp_provider.core.file_rows import csv_chunks, file_rows
+    from liveramp_provider.core.file_rows import csv_chunks, file_rows, rows_since
 
-    with workspace.reader(audience, day) as reader:
-        rows = file_rows(destination, file, profiles, suppressed, stage="build", name=name, reader=reader)
-        writer = CsvWriter(file)
+    with workspace.reader(making.audience, making.day) as reader:
+        rows = file_rows(
+            making.destination,
+            making.file,
+            making.profiles,
+            making.suppressed,
+            stage="build",
+            name=name,
+            reader=reader,
+        )
+        snapshot = _snapshot(making, rows, reader, workspace)
+        if making.base is not None:
+            rows = rows_since(making.file, rows, making.base, stage="build", name=name, reader=reader)
+        writer = CsvWriter(making.file)
         path = reader.scratch / name
-        inner = inner_name(destination, audience_id=audience.id, slot=file.slot, day=day, revision=revision)
         with step(f"build: writing {name}", total=rows.count) as progress:
-            chunks = csv_chunks(file, name, rows, writer, progress=progress, reader=reader)
-            recipient = _write(destination, chunks, path=path, inner=inner)
+            chunks = csv_chunks(making.file, name, rows, writer, progress=progress, reader=reader)
+            recipient = _write(making.destination, chunks, path=path, inner=making.inner_name)
         with step(f"build: sealing {name}"):
-            made = _sealed_file(
-                audience,
-                destination,
-                day,
-                file.of_day(day, revision=revision),
-                revision=revision,
-                profiles=profiles,
-                suppressed=suppressed,
-                rows=rows,
-                writer=writer,
-                path=path,
-                recipient=recipient,
-            )
+            made = _sealed_file(making, rows, writer, path=path, recipient=recipient, snapshot=snapshot)
             sealed = place.seal(reader.scratch, made)
     log.info(
         f"build: sealed {sealed.name}: {sealed.rows:,} rows, {sealed.size_bytes:,} bytes "
@@ -163,22 +222,20 @@ def _build_file(
     return sealed
 
 
-def _inputs(
-    destination: Destination,
-    file: DeliveryFile,
-    *,
-    profiles: Profiles,
-    suppressed: Suppressed | None,
-    name: str,
-) -> dict[str, object]:
-    """All that the sealed bytes depend on."""
-    return {
-        "profiles": profiles.sha256,
-        "suppressed": _digest_of_list(suppressed.record if suppressed else None),
-        "file": file,
-        "name": name,
-        "recipient": ",".join(destination.encryption.recipients) if destination.encryption else "",
-    }
+def _snapshot(making: _Making, rows: Rows, reader: Reader, workspace: Workspace) -> str:
+    """Seal what the receiver will know, for files that build on it; its digest, empty where none does."""
+    if not making.file.iterative:
+        return ""
+    place = making.place("snapshot", making.rows_from, workspace)
+    sealed = place.sealed(Snapshot)
+    if sealed is None:
+        scratch = reader.scratch / "snapshot"
+        scratch.mkdir()
+        path = scratch / "snapshot.parquet"
+        with step(f"build: keeping what {making.name} leaves at the receiver"):
+            write_parquet(reader.engine, rows.table, path)
+            sealed = place.seal(scratch, Snapshot(path=path, sha256=digest_of(path), rows=rows.count))
+    return sealed.sha256
 
 
 def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inner: str) -> str:
@@ -208,38 +265,29 @@ def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inn
 
 
 def _sealed_file(
-    audience: Audience,
-    destination: Destination,
-    day: date,
-    file: DeliveryFile,
-    *,
-    revision: int,
-    profiles: Profiles,
-    suppressed: Suppressed | None,
-    rows: Rows,
-    writer: CsvWriter,
-    path: Path,
-    recipient: str,
+    making: _Making, rows: Rows, writer: CsvWriter, *, path: Path, recipient: str, snapshot: str
 ) -> SealedFile:
     return SealedFile(
         path=path,
-        audience=audience.id,
-        destination=destination.id,
-        slot=file.slot,
-        day=day,
+        audience=making.audience.id,
+        destination=making.destination.id,
+        slot=making.file.slot,
+        day=making.day,
         name=path.name,
         rows=writer.rows,
         members=rows.members,
-        header=file.headers,
+        header=making.file.headers,
         csv_bytes=writer.size_bytes,
         csv_sha256=writer.sha256,
         size_bytes=path.stat().st_size,
         sha256=digest_of(path),
-        made_from=profiles.sha256,
+        made_from=making.profiles.sha256,
         recipient=recipient,
         waterfall=rows.waterfall,
         blanked=rows.blanked,
-        suppression=suppressed.record if suppressed else None,
-        revision=revision,
-        delimiter=file.rules.layout.delimiter,
+        suppression=making.suppressed.record if making.suppressed else None,
+        revision=making.revision,
+        delimiter=making.file.rules.layout.delimiter,
+        base=making.base.delivery_id if making.base else "",
+        snapshot=snapshot,
     )

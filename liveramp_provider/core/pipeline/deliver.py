@@ -7,16 +7,18 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Receipt
+from liveramp_provider.core.bases import held_for_sure
 from liveramp_provider.core.errors import (
     LedgerError,
     LiveRampError,
     RemoteFolderError,
     SealBrokenError,
     SmallAudienceError,
+    StaleBaseError,
 )
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
 from liveramp_provider.core.guards.history import Due, check_alone, judge, past_of, warnings
-from liveramp_provider.core.ledger import Receiver, State, delivery_id_of, header_digest
+from liveramp_provider.core.ledger import Receiver, State, delivery_id_of, header_digest, of_file
 from liveramp_provider.core.progress import pace, step
 from liveramp_provider.core.staging import digest_of
 
@@ -52,6 +54,7 @@ def deliver(
     :raises OutOfOrderError: A later day was delivered, and the receiver would go back to this one; nothing was sent.
     :raises SchemaDriftError: The header is not that of the last delivery; nothing was sent.
     :raises SuspiciousShrinkError: Far fewer members than the day before; nothing was sent.
+    :raises StaleBaseError: It builds on a delivery that is not the last one any more; nothing was sent.
     :raises SealBrokenError: The bytes are gone, or not those that were sealed; nothing was sent.
     :raises TransientError: It broke off, or somebody else is at it: try again.
     :raises ConfigError: Host key, credentials or folder are wrong.
@@ -67,12 +70,14 @@ def deliver(
     # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
     due = _due(file, found)
     judge(due, destination, past_of(due, ledger), acceptance)
+    if found is None or found.may_change:
+        _check_base(file, ledger)
     _check_seal(file)
     receiver = Receiver(destination.receiver, destination.look_at)
     claim = ledger.claim(file, folder=destination.path, holder=holder, why=why, receiver=receiver)
     if claim.delivery.state is State.COMMITTED:
         return _receipt(claim.delivery, sent_now=False)
-    _judge_again(claim, destination, acceptance)
+    _judge_again(claim, file, destination, acceptance)
     _check_way(claim, destination)
     transport.send(file.path, claim)
     receipt = _receipt(claim.delivery, sent_now=True)
@@ -105,12 +110,29 @@ def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> N
     )
 
 
-def _judge_again(claim: Claim, destination: Destination, acceptance: Acceptance) -> None:
+def _check_base(file: SealedFile, ledger: Ledger) -> None:
+    """Nothing, unless the file builds on something else than what the receiver has for sure."""
+    if not file.base:
+        return
+    with ledger.transaction() as connection:
+        known = of_file(connection, destination=file.destination, audience=file.audience, slot=file.slot)
+    held = held_for_sure(known, day=file.day, revision=file.revision)
+    if isinstance(held, str) or held.delivery_id != file.base:
+        why = held if isinstance(held, str) else f"{held.name} was delivered since"
+        raise StaleBaseError(
+            f"{file.name} brings only what has changed, and builds on another state than the receiver's: {why}. "
+            "It was not sent. A deliver task makes it anew when it is tried again."
+        )
+
+
+def _judge_again(claim: Claim, file: SealedFile, destination: Destination, acceptance: Acceptance) -> None:
     """Under the claim: another delivery may have been made in between, and a lost seal may have been waited for."""
     due = Due.of(claim.delivery, header_sha256=claim.delivery.header_sha256)
     past = past_of(due, claim.ledger)
     try:
         check_alone(claim.delivery, destination, ledger=claim.ledger)
+        if claim.delivery.may_change:
+            _check_base(file, claim.ledger)
         accepted = judge(due, destination, past, acceptance)
     except LiveRampError:
         claim.release()

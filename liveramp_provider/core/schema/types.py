@@ -118,7 +118,7 @@ def _recipients(value: Any) -> tuple[str, ...]:
     return recipients
 
 
-def _text(value: Any) -> Any:
+def text_of_number(value: Any) -> Any:
     """YAML reads an unquoted 1 as a number; a segment value is always text."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -165,6 +165,7 @@ FunctionName = Annotated[
 ]
 SegmentKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=5000), AfterValidator(_expression)]
+SyncType = Annotated[str, _like(r"^[A-Za-z0-9]{1,16}$", "1 to 16 letters and digits")]
 Organisation = Annotated[str, _like(r"^[A-Za-z0-9_-]{1,64}$", "1 to 64 letters, digits, - and _")]
 Filename = Annotated[
     str, _like(r"^[A-Za-z0-9_.{}-]{1,200}$", "1 to 200 letters, digits, '_', '.', '-' and placeholders in braces")
@@ -178,12 +179,12 @@ Recipients = Annotated[
         | Annotated[list[Fingerprint], Field(min_length=1, max_length=2, json_schema_extra={"uniqueItems": True})],
     ),
 ]
-SegmentValue = Annotated[OneLine, BeforeValidator(_text, json_schema_input_type=OneLine | int)]
+SegmentValue = Annotated[OneLine, BeforeValidator(text_of_number, json_schema_input_type=OneLine | int)]
 Duration = Annotated[str, _like(r"^[1-9][0-9]{0,3}[mh]$", "minutes or hours, such as 90m or 6h")]
 Shrink = Annotated[
     str,
     _like(r"^([1-9]?[0-9]%|off)$", "a share from 0% to 99%, such as 50%, or off"),
-    BeforeValidator(_text),
+    BeforeValidator(text_of_number),
 ]
 CountryCode = Annotated[str, _like(r"^[1-9][0-9]{0,2}$", 'a country code of 1 to 3 digits, such as "1" or "44"')]
 EmailAddress = Annotated[str, _like(r"^[^\s@{}<>,;]{1,64}@[^\s@{}<>,;]{1,255}$", "an e-mail address")]

@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from liveramp_provider.core.artifacts import Begun, Membership, Profiles, Refresh, SealedFile
+from liveramp_provider.core.artifacts import Begun, Membership, Profiles, Refresh, SealedFile, Snapshot
 from liveramp_provider.core.errors import SealBrokenError, StagingConfigError
 from liveramp_provider.core.staging.folder import FolderStore, sync
 from liveramp_provider.core.staging.scratch import scratch_folder, sweep
 from liveramp_provider.core.staging.store import MANIFEST, Store, StoredStage, is_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from datetime import date
 
 __all__ = ["Artifact", "Place", "Staging", "Store", "StoredStage", "digest_of", "load"]
 
-Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile, Begun)
+Artifact = TypeVar("Artifact", Membership, Profiles, SealedFile, Snapshot, Begun)
 
 #: Part of the identity of all that is sealed: a new number makes anew what was sealed under older rules, or whose
 #: manifest has another form (2: manifests say what they were made from; 3: and what was read of which source; 4: no
@@ -68,14 +69,19 @@ class Staging:
 
         :param stage: The beginning of the folder's name, up to the digest of the inputs.
         """
-        for key in self.store.keys(f"{audience_id}/{day.isoformat()}/{stage}-"):
-            # A stage may go while it is looked at, and one of older rules has a manifest of another form.
-            with suppress(OSError, ValidationError, SealBrokenError):
-                if TypeAdapter(kind).validate_json(self.store.manifest(key)).sha256 == sha256:
-                    artifact = load(kind, self.store.fetch(key))
-                    if artifact.path.is_file():
-                        return artifact
+        for key, known in self.known(kind, audience_id=audience_id, day=day, stage=stage):
+            # A stage may go while it is looked at.
+            with suppress(OSError, SealBrokenError):
+                if known.sha256 == sha256 and (artifact := load(kind, self.store.fetch(key))).path.is_file():
+                    return artifact
         return None
+
+    def known(self, kind: type[Artifact], *, audience_id: str, day: date, stage: str) -> Iterator[tuple[str, Artifact]]:
+        """The manifests of what `stage` of that day sealed, each with its key; the files themselves are not fetched."""
+        for key in self.store.keys(f"{audience_id}/{day.isoformat()}/{stage}-"):
+            # One of older rules has a manifest of another form, and one that has just gone has none.
+            with suppress(OSError, ValidationError):
+                yield key, TypeAdapter(kind).validate_json(self.store.manifest(key))
 
     def address(self, artifact: Membership | Profiles | SealedFile) -> str:
         """Where a sealed artefact lies, for other workers: a path, or an ``s3://`` address."""
@@ -164,7 +170,7 @@ class Place:
         return {key: TypeAdapter(kind).validate_json(manifest) for key, manifest in manifests.items() if manifest}
 
 
-def _freshness(artifact: Membership | Profiles | SealedFile | Begun) -> datetime:
+def _freshness(artifact: Artifact) -> datetime:
     refresh = artifact.refresh if isinstance(artifact, Membership | Profiles) else None
     return refresh.at if refresh else datetime.min.replace(tzinfo=UTC)
 

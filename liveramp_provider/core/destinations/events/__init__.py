@@ -11,4 +11,4 @@ class Events(Destination):
     __slots__ = ()
 
     receiver = "The reader of the events"
-    ending = ".jsonl"
+    extension = "jsonl"

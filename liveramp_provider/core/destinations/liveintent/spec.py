@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from liveramp_provider.core.destination import OnDoubt
 from liveramp_provider.core.destinations.common import MIN_MEMBERS, GuardsSpec
+from liveramp_provider.core.destinations.single_identifier import DeviceIdFile
 from liveramp_provider.core.schema.base import Spec
 from liveramp_provider.core.schema.choices import at_least_one_of
 from liveramp_provider.core.schema.types import ConnId, EmailAddress, Filename, Id, OneLine, TraitName, switch
@@ -29,20 +30,7 @@ class EmailFileSpec(Spec):
     )
 
 
-class DeviceIdFileSpec(Spec):
-    """A file of device ids of one kind."""
-
-    traits: list[TraitName] = Field(
-        default_factory=list,
-        description="Traits that hold the ids; default: those named like the file (aaid: gaid).",
-        examples=[["idfa"]],
-    )
-
-
 _Email = Annotated[EmailFileSpec | None, BeforeValidator(switch, json_schema_input_type=EmailFileSpec | bool | None)]
-_Device = Annotated[
-    DeviceIdFileSpec | None, BeforeValidator(switch, json_schema_input_type=DeviceIdFileSpec | bool | None)
-]
 
 
 class LiveIntentFilesSpec(Spec):
@@ -51,8 +39,8 @@ class LiveIntentFilesSpec(Spec):
     model_config = ConfigDict(json_schema_extra=at_least_one_of("email", "idfa", "aaid"))
 
     email: _Email = Field(default=None, description="E-mail addresses; `true`: as SHA-256.", examples=[True])
-    idfa: _Device = Field(default=None, description="Apple's advertising ids.", examples=[True])
-    aaid: _Device = Field(default=None, description="Google's advertising ids.", examples=[True])
+    idfa: DeviceIdFile = Field(default=None, description="Apple's advertising ids.", examples=[True])
+    aaid: DeviceIdFile = Field(default=None, description="Google's advertising ids.", examples=[True])
 
     @model_validator(mode="after")
     def _at_least_one(self) -> LiveIntentFilesSpec:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from liveramp_provider.core.destination import DeliveryFile, DeviceFile, Hash, Identifier
 from liveramp_provider.core.destinations.common import check_filename, shrink_percent
 from liveramp_provider.core.destinations.liveintent import DEVICE_TYPE, EMAIL_HASH, RULES, EmailFile, LiveIntent
-from liveramp_provider.core.destinations.liveramp import identifier_of_trait
+from liveramp_provider.core.destinations.single_identifier import traits_of_kind
 from liveramp_provider.core.snake_case import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from liveramp_provider.core.destinations.common import Reading, Report
+    from liveramp_provider.core.destinations.common import Reading
     from liveramp_provider.core.destinations.liveintent.spec import LiveIntentSpec
 
 
@@ -50,7 +48,7 @@ def _files(spec: LiveIntentSpec, reading: Reading) -> tuple[DeliveryFile, ...]:
     files: list[DeliveryFile] = []
     if (email := spec.files.email) is not None:
         report = reading.at("files", "email")
-        traits = _traits(email.traits, Identifier.EMAIL, known=reading.traits, report=report)
+        traits = traits_of_kind(email.traits, Identifier.EMAIL, known=reading.traits, report=report)
         algorithm = None if email.hash == "none" else Hash(email.hash)
         files.append(
             EmailFile(slot=EMAIL_HASH, key_header=EMAIL_HASH, columns=(), rules=RULES, traits=traits, hash=algorithm)
@@ -59,23 +57,9 @@ def _files(spec: LiveIntentSpec, reading: Reading) -> tuple[DeliveryFile, ...]:
         if wanted is not None:
             slot = DEVICE_TYPE[kind]
             report = reading.at("files", slot.lower())
-            traits = _traits(wanted.traits, kind, known=reading.traits, report=report)
+            traits = traits_of_kind(wanted.traits, kind, known=reading.traits, report=report)
             identifiers = tuple((trait, kind) for trait in traits)
             files.append(
                 DeviceFile(slot=slot, key_header=slot, columns=(), rules=RULES, identifiers=identifiers, hash=None)
             )
     return tuple(files)
-
-
-def _traits(written: list[str], kind: Identifier, *, known: Collection[str], report: Report) -> tuple[str, ...]:
-    """The traits that hold identifiers of `kind`: those that are named, else those that are called so."""
-    traits = written or [trait for trait in known if identifier_of_trait(trait) is kind]
-    if not traits:
-        report((), f"no trait is called {kind}", "Select one under traits, or name one here under traits.")
-    for index, trait in enumerate(traits):
-        if trait not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            report(("traits", index), f"no source gives a trait {trait}", f"Known traits: {listed}.")
-        elif trait in traits[:index]:
-            report(("traits", index), f"{trait} stands twice", "Leave it out here.")
-    return tuple(dict.fromkeys(traits))
