@@ -86,8 +86,9 @@ def _encode(batch: pa.RecordBatch, layout: Layout) -> bytes:
     if layout.quoting == "none":
         return _plain(columns, layout.delimiter)
     buffer = io.BytesIO()
-    # Text is quoted whatever it is, and a null is not.
-    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=layout.delimiter)
+    options = pyarrow.csv.WriteOptions(
+        include_header=False, quoting_style="all_valid", eol="\n", delimiter=layout.delimiter
+    )
     pyarrow.csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), buffer, options)
     return buffer.getvalue()
 
@@ -104,7 +105,7 @@ def _plain(columns: Sequence[pa.Array], delimiter: str) -> bytes:
 
 def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, compressed; equal input gives equal output."""
-    compressor = isal_zlib.compressobj(wbits=_GZIP_WINDOW)
+    compressor = isal_zlib.compressobj(level=2, wbits=_GZIP_WINDOW)
     for chunk in chunks:
         if compressed := compressor.compress(chunk):
             yield compressed
