@@ -20,6 +20,7 @@ from liveramp_provider.core import errors
 from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.audience_file.schema import AudienceSpec
 from liveramp_provider.core.destinations.common import MIN_MEMBERS, FileDestinationSpec
+from liveramp_provider.core.destinations.liveintent.rows import REASONS as EMAIL_REASONS
 from liveramp_provider.core.destinations.liveramp import (
     MAX_BYTES,
     MAX_FIELD_VALUES,
@@ -225,7 +226,7 @@ def test_every_reason_is_in_the_rules() -> None:
     text = page("rules.md")
     waterfall = text[text.index("## The waterfall") :]
     named = [cells[0].strip("`") for cells in rows(waterfall) if cells[0] != "reason"]
-    assert named == [*PII_REASONS, *DEVICE_REASONS]
+    assert named == [*PII_REASONS, *DEVICE_REASONS, *EMAIL_REASONS]
     assert "`control_character`" in text
 
 
