@@ -96,16 +96,18 @@ def audience_dag(audience: Audience, **dag_arguments: Any) -> DAG:
         # One destination that is ready is worth reading for; the others' tasks wait for their own preflight.
         extract = LiveRampExtractOperator(task_id="extract", audience=audience, trigger_rule=TriggerRule.ONE_SUCCESS)
         enrich = LiveRampEnrichOperator(task_id="enrich", audience=audience, membership=extract.output)
+        # Not in the destinations' own groups: those come after enrich, and the graph would run in a circle.
+        preflights = dag.task_group if alone else TaskGroup(group_id="preflight", tooltip="Who can be delivered to")
         for destination in audience.destinations:
-            with TaskGroup(group_id=destination.id, tooltip=f"{destination.receiver}, {destination.path}") as group:
+            with TaskGroup(group_id=destination.id, tooltip=f"{destination.receiver}, {destination.path}"):
                 build = LiveRampBuildOperator(
                     task_id="build", audience=audience, destination=destination.id, profiles=enrich.output
                 )
                 preflight = LiveRampPreflightOperator(
-                    task_id="preflight",
+                    task_id="preflight" if alone else destination.id,
                     audience=audience,
                     destination=destination.id,
-                    task_group=dag.task_group if alone else group,
+                    task_group=preflights,
                 )
                 preflight >> ([extract] if alone else [extract, build])
                 for file in destination.files:

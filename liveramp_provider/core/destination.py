@@ -318,4 +318,4 @@ class Destination:
     @property
     def look_at(self) -> str:
         """Where a person sees what came."""
-        return f"{self.receiver}'s list of files"
+        return f"the list of files at {self.receiver}"

@@ -50,8 +50,8 @@ def test_graph_of_several_destinations() -> None:
     both = replace(audience, destinations=(first, replace(first, id="other", files=first.files[:1])))
 
     assert {task.task_id: task.downstream_task_ids for task in audience_dag(both).tasks} == {
-        "liveramp.preflight": {"extract", "liveramp.build"},
-        "other.preflight": {"extract", "other.build"},
+        "preflight.liveramp": {"extract", "liveramp.build"},
+        "preflight.other": {"extract", "other.build"},
         "extract": {"enrich"},
         "enrich": {"liveramp.build", "other.build"},
         "liveramp.build": {"liveramp.deliver_PII", "liveramp.deliver_D"},

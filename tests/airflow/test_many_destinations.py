@@ -77,7 +77,7 @@ def test_a_broken_destination_holds_no_other(
 
     assert broken.state == "failed"
     failed = {task for task, state in broken.tasks.items() if state != "success"}
-    assert failed == {"other.preflight", "other.build", "other.deliver_PII"}
+    assert failed == {"preflight.other", "other.build", "other.deliver_PII"}
     assert {file.name for file in box.files()} == {PII, DEVICE}
     assert not list(installation.staging.glob("*/*/build-other-*"))
     assert other.taken == ()
@@ -103,6 +103,6 @@ def test_nobody_is_ready(installation: Installation, box: LiveRampBox, other: Fa
 
     run = installation.run()
 
-    assert {task for task, state in run.tasks.items() if state == "failed"} == {"liveramp.preflight", "other.preflight"}
+    assert {task for task, state in run.tasks.items() if state == "failed"} == {"preflight.liveramp", "preflight.other"}
     assert run.tasks["extract"] == "upstream_failed"
     assert not list(installation.staging.glob("*/*/extract-*"))

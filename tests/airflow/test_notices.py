@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk import DAG
 
+from liveramp_provider.core.audience_file import load_audience
 from liveramp_provider.core.channels import EmailChannel, SlackChannel, WebhookChannel
 from liveramp_provider.core.ledger import Health, Ledger, State
 from liveramp_provider.notifications.channels import async_send, send
 from liveramp_provider.notifications.late import LateNotifier
 from liveramp_provider.notifications.notice import FileState, Notice, TaskState
 from liveramp_provider.notifications.outcome import OutcomeNotifier
+from liveramp_provider.notifications.standing import file_states
 from liveramp_provider.notifications.watched import Watched, WatchedFile
 from liveramp_provider.testing.standalone import free_port
+from tests.airflow.conftest import REPOSITORY
 from tests.deliveries import sealed_file
 from tests.running.inboxes import HookBox, MailBox
 
@@ -132,6 +135,25 @@ def ended_well(day: date) -> None:
     """What the DAG processor does when a run of the day has succeeded."""
     context = {"dag": DAG("vip"), "run_id": "scheduled__x", "partition_key": day.isoformat(), "params": {}}
     OutcomeNotifier(WATCHED, delivered=True).notify(context)
+
+
+def test_a_notice_names_the_receiver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of each destination's file in doubt it says where that receiver shows what came, and what it holds."""
+    monkeypatch.setenv("AIRFLOW__LIVERAMP__HOME", str(tmp_path))
+    ledger = Ledger.in_file(tmp_path / "ledger.sqlite")
+    watched = Watched.of(load_audience(REPOSITORY / "examples" / "audiences" / "many_destinations.yaml"))
+    for file in watched.files:
+        sealed = sealed_file(tmp_path / "file", audience="everywhere", destination=file.destination, slot=file.slot)
+        claim = ledger.claim(sealed, folder=f"/uploads/{file.destination}", holder="test")
+        for state in (State.UPLOADING, State.VERIFIED, State.INTENT):
+            claim.advance(state)
+        claim.doubt("nobody can know")
+
+    words = {state.file: state.words for state in file_states(watched, DAY)}
+
+    assert words["liveramp/D"] == "in doubt: look at LiveRamp's Files page; LiveRamp holds nothing of it"
+    assert words["facebook/PII"] == "in doubt: look at the list of files at Facebook; Facebook holds nothing of it"
+    assert words["google/PII"] == "in doubt: look at the list of files at Google Ads; Google Ads holds nothing of it"
 
 
 def test_recovery_is_told_once(

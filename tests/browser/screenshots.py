@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from liveramp_provider.testing.installation import DAG_ID
 from liveramp_provider.testing.standalone import free_port
 from tests.browser.airflow_ui import extra, new_connection, signed_in, unfold_extras
 from tests.browser.running_up import RunningUp
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-_DAG = f"/dags/{DAG_ID}"
+_DAG = "/dags/high_value_customers"
+_MANY = "examples/audiences/many_destinations.yaml"
 _BAR_PX = 315
 _RUNS_MS = 15 * 60_000
 _EXAMPLE_HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMSYSz6GXeRL1eguLiQ9SSNLXdCNUnbnFjSK5kdNmqlj"
@@ -44,6 +44,13 @@ def main() -> None:
         backfill(page, days[-1], days[-1], "backfill-one-day")
         backfill(page, days[0], days[-1], "backfill-three-days").get_by_role("button", name="Run Backfill").click()
         grid_and_log(page, len(days))
+    with (
+        tempfile.TemporaryDirectory() as home,
+        RunningUp(Path(home) / "up", "--port", str(free_port()), "--audience", _MANY) as up,
+        signed_in(up.url, up.password) as page,
+    ):
+        page.set_default_timeout(60_000)
+        graph(page)
 
 
 def connection_form(page: Page) -> None:
@@ -103,6 +110,19 @@ def grid_and_log(page: Page, backfilled: int) -> None:
     page.get_by_text("deliver: ").first.wait_for()
     page.get_by_text("Receipt of").click()
     take(page, "deliver-log", page.locator("body"), height_px=610)
+
+
+def graph(page: Page) -> None:
+    """The graph of an audience with several destinations, which nobody has run yet."""
+    page.goto("/dags/everywhere")
+    page.get_by_role("button", name="Show Graph").click()
+    page.get_by_role("button", name="Expand all task groups").click()
+    page.get_by_role("button", name="Collapse Details Panel").click()
+    page.get_by_text("deliver_D").wait_for()
+    page.get_by_label("fit view").click()
+    # The map in the corner would cover the last task.
+    page.add_style_tag(content=".react-flow__minimap, .react-flow__panel { display: none }")
+    take(page, "graph-many-destinations", page.locator(".react-flow"), height_px=640)
 
 
 def widen_grid(page: Page) -> None:

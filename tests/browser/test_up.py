@@ -50,12 +50,13 @@ def test_up_comes_and_goes(tmp_path: Path) -> None:
 
 def test_two_in_one_folder(tmp_path: Path) -> None:
     """A folder that is in use is refused in a sentence, before anything is started in it."""
-    (tmp_path / "up").mkdir()
-    with (tmp_path / "up" / "in-use").open("w") as lock:
+    home = tmp_path / "up" / "high_value_customers"
+    home.mkdir(parents=True)
+    with (home / "in-use").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(RuntimeError, match=r"is in use. Stop the other"), RunningUp(tmp_path / "up"):
             pass
-    assert [path.name for path in (tmp_path / "up").iterdir()] == ["in-use"]
+    assert [path.name for path in home.iterdir()] == ["in-use"]
 
 
 def test_up_without_a_part(tmp_path: Path) -> None:

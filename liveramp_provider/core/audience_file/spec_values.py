@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destination import Destination
     from liveramp_provider.core.destinations.common import Report
 
+#: The DAG's own tasks and groups, which a destination's group stands beside.
+_STEPS = ("preflight", "extract", "enrich")
 _ONE_DAY = timedelta(days=1)
 _TRAIT_NAMES = (("traits", "select"), ("traits", "computed"))
 
@@ -124,6 +126,8 @@ class _Values:
             if destination.id in ids:
                 self._findings.fault((*where, "id"), "the id stands twice", "Ids name deliveries; they differ.")
             ids.add(destination.id)
+            if destination.id in _STEPS:
+                self._findings.fault((*where, "id"), "is the name of a task before it", "Choose another id.")
             # A bucket is the same one whoever reaches it.
             server = "" if destination.on_s3 else destination.conn_id
             target = (server, destination.path, destination.org, destination.filename)

@@ -73,8 +73,7 @@ def deliver(
     if found is None or found.may_change:
         _check_base(file, ledger)
     _check_seal(file)
-    receiver = Receiver(destination.receiver, destination.look_at)
-    claim = ledger.claim(file, folder=destination.path, holder=holder, why=why, receiver=receiver)
+    claim = ledger.claim(file, folder=destination.path, holder=holder, why=why, receiver=_receiver(destination))
     if claim.delivery.state is State.COMMITTED:
         return _receipt(claim.delivery, sent_now=False)
     _judge_again(claim, file, destination, acceptance)
@@ -86,6 +85,10 @@ def deliver(
         f"({pace(monotonic() - started, receipt.size_bytes, 'bytes')})"
     )
     return receipt
+
+
+def _receiver(destination: Destination) -> Receiver:
+    return Receiver(destination.receiver, destination.look_at)
 
 
 def _due(file: SealedFile, found: Delivery | None) -> Due:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 
-from liveramp_provider.core.destination import IdentifierColumn, PiiFile
+from liveramp_provider.core.destination import IdentifierColumn, PiiFile, SegmentColumn
 from liveramp_provider.core.destinations.liveramp import REGIONS, LiveRamp, identifier_of_header
 from liveramp_provider.testing.box import LiveRampBox
 from liveramp_provider.testing.envelope import is_encrypted, open_envelope
@@ -95,8 +95,9 @@ class SftpStandIn:
             shown = {"segment": audience.name, "members": members}
             taken = newest.status == "ingested" and newest.audience == audience.name
             refusal, state = "" if taken else f"{newest.status}: {'; '.join(newest.problems)}", newest.status
-            if taken and members < rows:
-                # Incremental segments only grow, so each holds at least what the day sent.
+            in_segment = any(isinstance(column, SegmentColumn) for column in file.columns)
+            if taken and in_segment and members < rows:
+                # Incremental segments only grow. Rows without such a column may be in no segment at all.
                 refusal = f"{audience.name} holds {members:,} of {rows:,}"
         words = in_words(rows, len(file.headers), encrypted=newest.encrypted)
         return Held(
