@@ -8,6 +8,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -326,6 +327,40 @@ def test_files_at_once_make_one_audience(fake: FakeLiveIntent, tmp_path: Path) -
         list(pool.map(work, slots))
     assert len(fake.audiences) == 1
     assert sorted(upload.identifiers for upload in fake.uploads) == sorted(slots)
+
+
+def test_who_is_not_the_first_gives_way(fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """A worker of a file that comes before in order makes the audience; the other leaves, and says to whom."""
+    delivering_to(fake, tmp_path, "AAID").claim()
+    delivering_to(fake, tmp_path, "IDFA").claim()
+    with pytest.raises(DeliveryBusyError) as busy:
+        delivering_to(fake, tmp_path, patience_s=60).deliver()
+    assert str(busy.value) == (
+        f"{NAME}: the worker of AAID makes the audience vip at LiveIntent. A task tries it again."
+    )
+    assert fake.audiences == ()
+
+
+def test_the_first_waits(fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes first in order waits until the others have left, and leaves himself where that takes too long."""
+    other = delivering_to(fake, tmp_path, "IDFA").claim()
+    delivering = delivering_to(fake, tmp_path)
+    with pytest.raises(DeliveryBusyError, match="the worker of IDFA makes"):
+        delivering.deliver()
+    monkeypatch.setattr(transport_module, "sleep", lambda _: other.release())
+    patient = replace(delivering, transport=way_to(fake, patience_s=60))
+    assert patient.deliver().evidence == "E6"
+    assert len(fake.audiences) == 1
+
+
+@pytest.mark.usefixtures("far_zone")
+def test_when_it_was(delivering: Delivering) -> None:
+    """The time of a delivery is a moment, wherever the clock on the wall stands."""
+    before = datetime.now(UTC)
+    delivering.deliver()
+    committed_at = delivering.recorded().committed_at
+    assert committed_at is not None
+    assert before <= committed_at <= datetime.now(UTC)
 
 
 def deliver_and_die(fake_url: str, token: str, delivering: Delivering, call: str, *, after: bool) -> None:
