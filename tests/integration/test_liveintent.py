@@ -194,8 +194,9 @@ def test_a_file_rebuilt_between_tries(delivering: Delivering, fake: FakeLiveInte
     assert dict(fake.calls) == {}
 
 
-def test_a_late_entry(delivering: Delivering, fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_entry(fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list may know an upload a little later than the answer was lost: it is looked at for a while."""
+    delivering = delivering_to(fake, tmp_path, patience_s=60)
     audience = fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).id
     delivering.claim(State.INTENT).advance(State.INTENT, temp_path=f"{audience}/0")
     signed = fake.account.address(audience, {"identifierType": "EMAIL_HASH", "action": "add"})
