@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -240,6 +241,25 @@ def test_nobody_there(fake: FakeLiveIntent) -> None:
     with pytest.raises(TransportError, match="cannot be reached") as met:
         api.create_audience("vip", account_id=12345, data_provider_id=678)
     assert not isinstance(met.value, LostAnswerError)
+
+
+@pytest.mark.parametrize("call", ["create_audience", "put"])
+def test_a_server_that_says_nothing(
+    call: str, fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for without end, and what it was asked may have been done."""
+    monkeypatch.setattr(liveintent_api, "_TIMEOUT", 0.2)
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        api = replace(api_of(fake), url=url)
+        asked = {
+            "create_audience": partial(api.create_audience, "vip", account_id=12345, data_provider_id=678),
+            "put": partial(api.put, f"{url}/signed", file),
+        }
+        with pytest.raises(LostAnswerError, match=r"broke off \(ReadTimeout\)\.$"):
+            asked[call]()
 
 
 def test_an_audience_that_is_gone(fake: FakeLiveIntent) -> None:

@@ -30,7 +30,8 @@ _PAUSES_S = (1, 4, 10)
 #: A receiver that wants more patience than this is left to the task's next try.
 _MAX_RETRY_AFTER_S = 60
 _TIMEOUT = httpx.Timeout(60, connect=30)
-_CHUNK_BYTES = 1024**2
+#: What errors call an address that is signed.
+_SIGNED = "the signed address"
 
 
 def _tells_no_signed_address(record: logging.LogRecord) -> bool:
@@ -133,10 +134,9 @@ class LiveIntentApi:
         :raises TransportError: They were not.
         :raises ReceiverRefusedError: They were not, and will not be.
         """
-        headers = {"Content-Length": str(file.stat().st_size), "Content-Type": "text/csv"}
-        with file.open("rb") as content, httpx.Client(timeout=_TIMEOUT, verify=_trusted()) as client:
-            chunks = iter(lambda: content.read(_CHUNK_BYTES), b"")
-            _answer(client, "PUT", signed_url, place="the signed address", content=chunks, headers=headers)
+        headers = {"Content-Type": "text/csv"}
+        with file.open("rb") as content, _client() as client:
+            _answer(client, "PUT", signed_url, place=_SIGNED, content=content, headers=headers)
 
     def uploads(self, audience: int) -> list[Upload]:
         """Everything that was uploaded into an audience, in the order in which it was scheduled."""
@@ -189,8 +189,8 @@ class LiveIntentApi:
     def _ask(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
         method = "GET" if body is None else "POST"
         headers = {"Authorization": f"Bearer {self.token}"}
-        with httpx.Client(timeout=_TIMEOUT, verify=_trusted(), headers=headers) as client:
-            answer = _answer(client, method, f"{self.url}{path}", place=self.url, json=body)
+        with _client() as client:
+            answer = _answer(client, method, f"{self.url}{path}", place=self.url, json=body, headers=headers)
         try:
             told = answer.json()
         except ValueError:
@@ -204,6 +204,10 @@ class LiveIntentApi:
 def _trusted() -> ssl.SSLContext:
     """The certificates to trust: reading them takes longer than most calls."""
     return httpx.create_ssl_context()
+
+
+def _client() -> httpx.Client:
+    return httpx.Client(timeout=_TIMEOUT, verify=_trusted())
 
 
 def _answer(client: httpx.Client, method: str, url: str, *, place: str, **request: Any) -> httpx.Response:
@@ -230,7 +234,7 @@ def _refusal(answer: httpx.Response, place: str) -> Exception:
         return PatienceError(place, int(after) if after.isdigit() else 0)
     if status == httpx.codes.REQUEST_TIMEOUT or answer.is_server_error:
         return LostAnswerError(f"{place} answered {status}.")
-    if place == "the signed address":
+    if place == _SIGNED:
         # It is valid for a short time; the next try asks for a new one.
         return TransportError(f"{place} refused the file ({status}); the next try asks for another.")
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
