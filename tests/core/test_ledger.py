@@ -358,6 +358,25 @@ def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> Non
 
 
 @pytest.mark.usefixtures("far_zone")
+def test_who_is_at_work_alongside(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
+    """Other slots of the same audience and destination, as long as a worker is at them."""
+    held = claimed(ledger, file, State.SEALED).delivery
+    for change in ({"audience": "low_value"}, {"destination": "liveramp_eu"}):
+        claimed(ledger, replace(file, slot="other", **change), State.SEALED)
+    claimed(ledger, replace(file, slot="left"), State.SEALED).release()
+    claimed(ledger, replace(file, slot="done"), State.COMMITTED)
+    claimed(ledger, replace(file, slot="doubtful"), State.INTENT).doubt("nobody can know")
+    assert ledger.alongside(held) == ()
+    for slot in ("MAID", "EMAIL"):
+        claimed(ledger, replace(file, slot=slot), State.SEALED)
+    assert ledger.alongside(held) == ("EMAIL", "MAID")
+    ledger_database.sql("update liveramp_deliveries set lease_until = '2099-01-01 00:00:00.000000'")
+    assert ledger.alongside(held) == ("EMAIL", "MAID", "left")
+    expire(ledger_database)
+    assert ledger.alongside(held) == ()
+
+
+@pytest.mark.usefixtures("far_zone")
 def test_the_zone_of_a_worker_changes_nothing(ledger: Ledger, file: SealedFile) -> None:
     """A lease and the time of a delivery are moments, wherever the clock on the wall of a worker stands."""
     begun = datetime.now(UTC)

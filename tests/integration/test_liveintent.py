@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -193,8 +195,9 @@ def test_a_file_rebuilt_between_tries(delivering: Delivering, fake: FakeLiveInte
     assert dict(fake.calls) == {}
 
 
-def test_a_late_entry(delivering: Delivering, fake: FakeLiveIntent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_entry(fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list may know an upload a little later than the answer was lost: it is looked at for a while."""
+    delivering = delivering_to(fake, tmp_path, patience_s=60)
     audience = fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).id
     delivering.claim(State.INTENT).advance(State.INTENT, temp_path=f"{audience}/0")
     signed = fake.account.address(audience, {"identifierType": "EMAIL_HASH", "action": "add"})
@@ -238,6 +241,25 @@ def test_nobody_there(fake: FakeLiveIntent) -> None:
     with pytest.raises(TransportError, match="cannot be reached") as met:
         api.create_audience("vip", account_id=12345, data_provider_id=678)
     assert not isinstance(met.value, LostAnswerError)
+
+
+@pytest.mark.parametrize("call", ["create_audience", "put"])
+def test_a_server_that_says_nothing(
+    call: str, fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for without end, and what it was asked may have been done."""
+    monkeypatch.setattr(liveintent_api, "TIMEOUT", 0.2)
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        api = replace(api_of(fake), url=url)
+        asked = {
+            "create_audience": partial(api.create_audience, "vip", account_id=12345, data_provider_id=678),
+            "put": partial(api.put, f"{url}/signed", file),
+        }
+        with pytest.raises(LostAnswerError, match=r"broke off \(ReadTimeout\)\.$"):
+            asked[call]()
 
 
 def test_an_audience_that_is_gone(fake: FakeLiveIntent) -> None:
@@ -326,6 +348,40 @@ def test_files_at_once_make_one_audience(fake: FakeLiveIntent, tmp_path: Path) -
         list(pool.map(work, slots))
     assert len(fake.audiences) == 1
     assert sorted(upload.identifiers for upload in fake.uploads) == sorted(slots)
+
+
+def test_who_is_not_the_first_gives_way(fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """A worker of a file that comes before in order makes the audience; the other leaves, and says to whom."""
+    delivering_to(fake, tmp_path, "AAID").claim()
+    delivering_to(fake, tmp_path, "IDFA").claim()
+    with pytest.raises(DeliveryBusyError) as busy:
+        delivering_to(fake, tmp_path, patience_s=60).deliver()
+    assert str(busy.value) == (
+        f"{NAME}: the worker of AAID makes the audience vip at LiveIntent. A task tries it again."
+    )
+    assert fake.audiences == ()
+
+
+def test_the_first_waits(fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes first in order waits until the others have left, and leaves himself where that takes too long."""
+    other = delivering_to(fake, tmp_path, "IDFA").claim()
+    delivering = delivering_to(fake, tmp_path)
+    with pytest.raises(DeliveryBusyError, match="the worker of IDFA makes"):
+        delivering.deliver()
+    monkeypatch.setattr(transport_module, "sleep", lambda _: other.release())
+    patient = replace(delivering, transport=way_to(fake, patience_s=60))
+    assert patient.deliver().evidence == "E6"
+    assert len(fake.audiences) == 1
+
+
+@pytest.mark.usefixtures("far_zone")
+def test_when_it_was(delivering: Delivering) -> None:
+    """The time of a delivery is a moment, wherever the clock on the wall stands."""
+    before = datetime.now(UTC)
+    delivering.deliver()
+    committed_at = delivering.recorded().committed_at
+    assert committed_at is not None
+    assert before <= committed_at <= datetime.now(UTC)
 
 
 def deliver_and_die(fake_url: str, token: str, delivering: Delivering, call: str, *, after: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from liveramp_provider.core.transports import apart
 from tests.deliveries import NAME, Delivering, listing, sealed_file, way_to
 from tests.servers import wait_until
 
@@ -43,6 +45,24 @@ def ending() -> Iterator[None]:
 def deliver_and_wait(delivering: Delivering) -> None:
     delivering.deliver()
     signal.pause()
+
+
+def test_tidying_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step of tidying up has its time, however many there are, and then the error comes out."""
+    monkeypatch.setattr(apart, "_TIDY_S", 0.05)
+    ended = []
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGUSR1)
+        for step in range(3):
+            try:
+                await asyncio.sleep(2)
+            except asyncio.CancelledError:
+                ended.append(step)
+
+    with pytest.raises(Ended):
+        apart.run_apart(work())
+    assert ended == [0, 1, 2]
 
 
 @pytest.mark.parametrize("at_mib", [0, 1, 4, 8, 13, 20])

@@ -149,7 +149,7 @@ class LiveIntentTransport:
         """
         until = monotonic() + self.patience_s
         while others := claim.ledger.alongside(claim.delivery):
-            if min(others) < claim.delivery.slot or monotonic() >= until:
+            if others[0] < claim.delivery.slot or monotonic() >= until:
                 raise DeliveryBusyError(
                     f"{claim.delivery.name}: the worker of {others[0]} makes the audience {self.audience} at "
                     "LiveIntent. A task tries it again."

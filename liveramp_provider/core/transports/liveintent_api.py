@@ -34,7 +34,6 @@ Status = Literal["Pending", "Running", "Finished", "Error"]
 
 _PAGE_SIZE = 100
 _SIGNED = "the signed address"
-_CHUNK_BYTES = 1024**2
 
 
 def _tells_no_signed_address(record: logging.LogRecord) -> bool:
@@ -125,16 +124,15 @@ class LiveIntentApi:
         :raises TransportError: They were not.
         :raises ReceiverRefusedError: They were not, and will not be.
         """
-        headers = {"Content-Length": str(file.stat().st_size), "Content-Type": "text/csv"}
+        headers = {"Content-Type": "text/csv"}
         with file.open("rb") as content, httpx.Client(timeout=TIMEOUT, verify=trusted()) as client:
-            chunks = iter(lambda: content.read(_CHUNK_BYTES), b"")
             answer_to(
                 client,
                 "PUT",
                 signed_url,
                 place=_SIGNED,
                 refusal=_of_the_signed_address,
-                content=chunks,
+                content=content,
                 headers=headers,
             )
 

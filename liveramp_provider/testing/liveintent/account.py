@@ -128,8 +128,10 @@ class Account:
             self._addresses[signed] = {**wanted, "audience": number}
         return signed
 
-    def take(self, signed: str, content: bytes, fault: LiveIntentFault | None) -> None:
+    def take(self, signed: str, content: bytes, fault: LiveIntentFault | None, content_type: str = "text/csv") -> None:
         """Keep what was put to a signed path; a path is for one file."""
+        if content_type != "text/csv":
+            raise Refusal(403, "forbidden", "Content-Type")
         with self._lock:
             wanted = self._addresses.pop(signed, None)
             if wanted is None:

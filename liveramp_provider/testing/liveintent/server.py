@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     ) -> tuple[int, Any]:
         account = self.fake.account
         if call == "Put":
-            account.take(self.path, body, fault)
+            account.take(self.path, body, fault, self.headers.get("Content-Type", ""))
             return 200, ""
         if self.headers.get("Authorization") != f"Bearer {self.fake.token}":
             raise _REFUSALS[LiveIntentFault.DENIED]
