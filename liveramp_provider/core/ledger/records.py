@@ -212,6 +212,8 @@ class Delivery:
 
 def place_to_look(folder: str) -> tuple[str, str]:
     """Who received what was delivered there, and where a person sees it."""
+    if folder.startswith("liveintent-events://"):
+        return "LiveIntent", "the audience at LiveIntent"
     if folder.startswith("liveintent://"):
         return "LiveIntent", "the audience's uploads at LiveIntent"
     return "LiveRamp", "LiveRamp's Files page"
