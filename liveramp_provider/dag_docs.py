@@ -174,7 +174,9 @@ def _since(destination: Destination) -> list[str]:
 def deliver_doc(destination: Destination, slot: str) -> str:
     """Markdown: which file goes where."""
     way = (
-        f"as an upload that is named after {_code(destination.filename)}"
+        "in batches of messages"
+        if destination.by_messages
+        else f"as an upload that is named after {_code(destination.filename)}"
         if destination.by_api
         else f"created there whole, or not at all, under a name after {_code(destination.filename)}"
         if destination.on_s3

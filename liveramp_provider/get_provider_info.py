@@ -24,7 +24,11 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["liveramp_provider.hooks.liveramp", "liveramp_provider.hooks.liveintent"],
+                "python-modules": [
+                    "liveramp_provider.hooks.liveramp",
+                    "liveramp_provider.hooks.liveintent",
+                    "liveramp_provider.hooks.liveintent_events",
+                ],
             }
         ],
         "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["liveramp_provider.triggers.liveintent"]}],
@@ -37,7 +41,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
-        "connection-types": [_connection_type(), _liveintent_connection_type()],
+        "connection-types": [_connection_type(), _liveintent_connection_type(), _liveintent_events_connection_type()],
         "notifications": [
             "liveramp_provider.notifications.late.LateNotifier",
             "liveramp_provider.notifications.outcome.OutcomeNotifier",
@@ -88,6 +92,31 @@ def _liveintent_connection_type() -> dict[str, Any]:
             "placeholders": {"host": "https://audiences.liveintent.com"},
         },
         "conn-fields": {},
+    }
+
+
+def _liveintent_events_connection_type() -> dict[str, Any]:
+    return {
+        "connection-type": "liveintent_events",
+        "hook-name": "LiveIntent events",
+        "hook-class-name": "liveramp_provider.hooks.liveintent_events.LiveIntentEventsHook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port"],
+            "relabeling": {"host": "Endpoint", "login": "App ID", "password": "API key"},
+            "placeholders": {"host": "https://…, as LiveIntent told you"},
+        },
+        "conn-fields": {
+            "api_key_header": {
+                "label": "API key header",
+                "description": "Name of the HTTP header that carries the API key, as LiveIntent told you.",
+                "schema": _TEXT,
+            },
+            "app_id_header": {
+                "label": "App ID header",
+                "description": "Name of the HTTP header that carries the App ID, as LiveIntent told you.",
+                "schema": _TEXT,
+            },
+        },
     }
 
 

@@ -291,6 +291,8 @@ class Destination:
     regional: ClassVar[bool] = False
     #: Whether it is reached by an API of its own, instead of SFTP or S3.
     by_api: ClassVar[bool] = False
+    #: Whether that API takes messages in batches, so that nothing but a message can try it.
+    by_messages: ClassVar[bool] = False
     #: What its plain files end in.
     extension: ClassVar[str] = "csv"
 

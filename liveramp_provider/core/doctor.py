@@ -58,7 +58,11 @@ def _key(destination: Destination, _: Callable[[Destination], Transport]) -> Ite
 
 def _door(destination: Destination, transport: Callable[[Destination], Transport]) -> Iterator[Finding]:
     transport(destination).check(destination.path)
-    if destination.by_api:
+    if destination.by_messages:
+        words = (
+            f"the connection has all it needs. Whether {destination.receiver} takes the keys, only a message can tell"
+        )
+    elif destination.by_api:
         words = f"{destination.receiver}'s API takes the token; nothing was made there"
     elif destination.on_s3:
         words = (

@@ -85,9 +85,17 @@ class LiveIntentHook(BaseHook):
         token = (connection.password or "").strip()
         if not token:
             raise ConnectionConfigError(f"connection {name} has no token. LiveIntent issues one; write it as Token.")
-        url = (connection.host or _HOST).rstrip("/")
-        url = url if "://" in url else f"https://{url}"
-        address = urlsplit(url)
-        if address.scheme != "https" and address.hostname not in _THIS_MACHINE:
-            raise ConnectionConfigError(f"connection {name}: {url} is not encrypted. Write an address of https.")
-        return LiveIntentApi(url=url, token=token)
+        return LiveIntentApi(url=encrypted_address(connection.host or _HOST, connection=name), token=token)
+
+
+def encrypted_address(written: str, *, connection: str) -> str:
+    """The address of an API, with its scheme and without a slash at the end.
+
+    :raises ConnectionConfigError: It is not encrypted, and not of this machine.
+    """
+    url = written.rstrip("/")
+    url = url if "://" in url else f"https://{url}"
+    address = urlsplit(url)
+    if address.scheme != "https" and address.hostname not in _THIS_MACHINE:
+        raise ConnectionConfigError(f"connection {connection}: {url} is not encrypted. Write an address of https.")
+    return url

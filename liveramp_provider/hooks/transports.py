@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.destinations.liveintent import LiveIntent
+from liveramp_provider.core.destinations.liveintent_events import LiveIntentEvents
 from liveramp_provider.hooks.liveintent import LiveIntentHook
+from liveramp_provider.hooks.liveintent_events import LiveIntentEventsHook
 from liveramp_provider.hooks.liveramp import LiveRampHook
 from liveramp_provider.hooks.s3 import s3_client
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def transport_to(destination: Destination) -> Transport:
-    """LiveIntent's API for an audience there, S3 where the path begins with ``s3://``, else SFTP.
+    """LiveIntent's API or endpoint for an audience there, S3 where the path begins with ``s3://``, else SFTP.
 
     :raises ConnectionConfigError: The connection is missing, incomplete or unsafe; those of S3 and LiveIntent are
         looked at only when they are used.
@@ -32,6 +34,14 @@ def transport_to(destination: Destination) -> Transport:
             data_provider_id=destination.data_provider_id,
             action=destination.action,
             email=destination.notification_email,
+            resend=destination.on_doubt == "resend",
+        )
+    if isinstance(destination, LiveIntentEvents):
+        from liveramp_provider.core.transports.events import EventsTransport
+
+        return EventsTransport(
+            connect=LiveIntentEventsHook(destination.conn_id).endpoint,
+            batch_size=destination.batch_size,
             resend=destination.on_doubt == "resend",
         )
     if not destination.on_s3:

@@ -21,11 +21,14 @@ real LiveRamp would take a file and silently match nobody, the box rejects the f
 """
 
 from liveramp_provider.testing.box import LiveRampBox
+from liveramp_provider.testing.events import EventsFault, FakeEventsEndpoint
 from liveramp_provider.testing.liveintent import FakeLiveIntent, LiveIntentFault
 from liveramp_provider.testing.s3 import FakeS3, Fault
 from liveramp_provider.testing.values import LiveRampAudience, ReceivedFile
 
 __all__ = [
+    "EventsFault",
+    "FakeEventsEndpoint",
     "FakeLiveIntent",
     "FakeS3",
     "Fault",

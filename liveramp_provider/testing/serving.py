@@ -16,11 +16,11 @@ class Faults(Generic[CallT, FaultT]):
     """The faults to come, one a request, in the order in which they were asked for."""
 
     def __init__(self) -> None:
-        self._planned: deque[tuple[CallT, FaultT]] = deque()
+        self._planned: deque[tuple[CallT, FaultT | None]] = deque()
         self._lock = threading.Lock()
 
-    def plan(self, fault: FaultT, *, times: int, call: CallT) -> None:
-        """Let the next `times` requests of kind `call` meet with `fault`."""
+    def plan(self, fault: FaultT | None, *, times: int, call: CallT) -> None:
+        """Let the next `times` requests of kind `call` meet with `fault`; ``None``: with nothing."""
         with self._lock:
             self._planned.extend([(call, fault)] * times)
 

@@ -50,13 +50,14 @@ def test_connections_with_a_private_key(block: str, monkeypatch: pytest.MonkeyPa
     assert (endpoint.host, endpoint.password, endpoint.host_keys) == ("files.example.com", "", (HOST_KEY,))
 
 
-def test_every_field_is_on_the_page() -> None:
-    """The table has the form's fields under the form's labels."""
-    form = next(form for form in get_provider_info()["connection-types"] if form["connection-type"] == "liveramp")
+@pytest.mark.parametrize("kind", ["liveramp", "liveintent_events"])
+def test_every_field_is_on_the_page(kind: str) -> None:
+    """The tables have the forms' fields under the forms' labels."""
+    form = next(form for form in get_provider_info()["connection-types"] if form["connection-type"] == kind)
     labels = {f"extra `{name}`": field["label"] for name, field in form["conn-fields"].items()}
     labels |= {f"`{name}`": label for name, label in form["ui-field-behaviour"]["relabeling"].items()}
-    table = {cells[1]: cells[0] for line in PAGE.splitlines() if len(cells := line.strip("| ").split(" | ")) == 3}
-    assert labels.items() <= table.items()
+    rows = {(cells[1], cells[0]) for line in PAGE.splitlines() if len(cells := line.strip("| ").split(" | ")) == 3}
+    assert labels.items() <= rows
 
 
 def test_pictures_are_there_and_small() -> None:

@@ -19,6 +19,8 @@ from liveramp_provider.core.identifiers import digest_of, read, rule_of, value_o
 from liveramp_provider.core.pipeline.build import build
 from liveramp_provider.core.pipeline.enrich import enrich
 from liveramp_provider.core.pipeline.extract import extract
+from liveramp_provider.core.preview import preview_files
+from liveramp_provider.report import sample_tables
 from tests import plain_matching
 from tests.core.pipeline import DAY, csv_of, people_file, workspace
 from tests.core.test_identifiers import emails, noise, phones, zips
@@ -321,3 +323,14 @@ def test_details_identify_nobody() -> None:
     from liveramp_provider.core.destinations.liveramp import identifier_of_trait
 
     assert [identifier_of_trait(detail) for detail in Detail] == [None] * len(Detail)
+
+
+def test_a_preview_has_a_cell_for_every_header(tmp_path: Path) -> None:
+    """A file without a key column is shown without one: its rows fit its headers."""
+    people_file(tmp_path / f"people-{DAY}.parquet", {"1": dict(PERSON)}, (*TRAITS, "idfa"))
+    made = audience_from(written(FACEBOOK), file=tmp_path / "vip.py")
+    here = workspace(tmp_path / "staging")
+    profiles = enrich(made, DAY, extract(made, DAY, workspace=here), workspace=here)
+    (shown,) = preview_files(made, made.destinations[0], DAY, profiles, sample_rows=1, workspace=here)
+    assert [len(row) for row in shown.sample] == [len(shown.header)]
+    assert list(sample_tables(shown, width=200))

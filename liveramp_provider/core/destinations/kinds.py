@@ -16,6 +16,8 @@ from liveramp_provider.core.destinations.google import values as google
 from liveramp_provider.core.destinations.google.spec import GoogleSpec
 from liveramp_provider.core.destinations.liveintent import values as liveintent
 from liveramp_provider.core.destinations.liveintent.spec import LiveIntentSpec
+from liveramp_provider.core.destinations.liveintent_events import values as liveintent_events
+from liveramp_provider.core.destinations.liveintent_events.spec import LiveIntentEventsSpec
 from liveramp_provider.core.destinations.liveramp import values as liveramp
 from liveramp_provider.core.destinations.liveramp.spec import LiveRampSpec
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 #: The keys of any destination, by its ``kind``.
 DestinationSpec = Annotated[
-    LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec | EventsSpec | AudienceManagerSpec,
+    LiveRampSpec | FacebookSpec | GoogleSpec | LiveIntentSpec | LiveIntentEventsSpec | EventsSpec | AudienceManagerSpec,
     Field(discriminator="kind"),
 ]
 
@@ -37,6 +39,7 @@ _READ: Mapping[str, Callable[[Any, Reading], Destination]] = {
     "google": google.destination_of,
     "liveintent": liveintent.destination_of,
     "events": events.destination_of,
+    "liveintent_events": liveintent_events.destination_of,
     "audience_manager": audience_manager.destination_of,
 }
 

@@ -21,7 +21,14 @@ MAX_RETRY_AFTER_S = 60
 
 
 class LostAnswerError(TransportError):
-    """What was asked may have been done: the answer did not come, or says that the server failed at it."""
+    """What was asked may have been done: the answer did not come, or says that the server failed at it.
+
+    :param wait_s: After how many seconds to ask again, where it says so.
+    """
+
+    def __init__(self, message: str, wait_s: int = 0) -> None:
+        self.wait_s = wait_s
+        super().__init__(message)
 
 
 class PatienceError(TransportError):
@@ -59,9 +66,10 @@ def answer_to(
     if answer.is_success:
         return answer
     status = answer.status_code
+    after = answer.headers.get("Retry-After", "")
+    wait_s = int(after) if after.isdigit() else 0
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        after = answer.headers.get("Retry-After", "")
-        raise PatienceError(place, int(after) if after.isdigit() else 0)
+        raise PatienceError(place, wait_s)
     if status == httpx.codes.REQUEST_TIMEOUT or answer.is_server_error:
-        raise LostAnswerError(f"{place} answered {status}.")
+        raise LostAnswerError(f"{place} answered {status}.", wait_s)
     raise refusal(status)
