@@ -66,12 +66,8 @@ def deliver(
         receipt = _receipt(found, sent_now=False)
         log.info(f"deliver: {receipt.name} was delivered at {receipt.committed_at:%F %H:%M} UTC; nothing is sent")
         return receipt
-    _check_size(file, destination, ledger)
     # Before a claim, so that what is refused leaves no delivery behind that waits for its end.
-    due = _due(file, found)
-    judge(due, destination, past_of(due, ledger), acceptance)
-    if found is None or found.may_change:
-        _check_base(file, ledger)
+    _check(file, found, destination, ledger, acceptance)
     _check_seal(file)
     claim = ledger.claim(file, folder=destination.path, holder=holder, why=why, receiver=_receiver(destination))
     if claim.delivery.state is State.COMMITTED:
@@ -89,6 +85,17 @@ def deliver(
 
 def _receiver(destination: Destination) -> Receiver:
     return Receiver(destination.receiver, destination.look_at)
+
+
+def _check(
+    file: SealedFile, found: Delivery | None, destination: Destination, ledger: Ledger, acceptance: Acceptance
+) -> None:
+    """Whether it may be sent, as far as that is known before a claim."""
+    _check_size(file, destination, ledger)
+    due = _due(file, found)
+    judge(due, destination, past_of(due, ledger), acceptance)
+    if found is None or found.may_change:
+        _check_base(file, ledger)
 
 
 def _due(file: SealedFile, found: Delivery | None) -> Due:
