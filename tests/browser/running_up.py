@@ -78,7 +78,7 @@ class RunningUp:
     @property
     def receiver(self) -> str:
         """Where it says LiveRamp in a box listens."""
-        return self._said(r"listens on (\S+)$")
+        return self._said(r"listens on ([^\s;]+)")
 
     def sessions(self) -> set[int]:
         """The sessions of all processes it has started."""
