@@ -232,13 +232,13 @@ def test_who_has_opted_out_by_another_name(tmp_path: Path) -> None:
 
 
 def test_preview_shows_no_value(tmp_path: Path) -> None:
-    """A preview has the shape of the messages, and no key or value of a person."""
-    built(tmp_path, PEOPLE)
+    """A preview has the size and shape of the messages, and no key or value of a person."""
+    sealed = built(tmp_path, PEOPLE)
     audience = audience_from(written("email", "first_name"), file=tmp_path / "vip.py")
     here = workspace(tmp_path / "staging")
     profiles = enrich(audience, DAY, extract(audience, DAY, workspace=here), workspace=here)
     (shown,) = preview_files(audience, audience.destinations[0], DAY, profiles, sample_rows=4, workspace=here)
-    assert shown.header == ("message",)
+    assert (shown.header, shown.csv_bytes) == (("message",), sealed.csv_bytes)
     assert [len(row) for row in shown.sample] == [1, 1, 1, 1]
     assert not [row for (row,) in shown.sample if "Ann" in row or "C2" in row or "Zo" in row]
 
