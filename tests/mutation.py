@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -79,6 +80,7 @@ class Loop:
         changes, _ = mutmut.collect_source_file_mutation_data(mutant_names=self._names)
         due = [(module, name) for module, name, before in changes if self._names or before is None]
         module_of = {name: module for module, name in due}
+        random.Random(0).shuffle(due)  # whoever stops this early has a fair sample
         done = 0
 
         def wait() -> None:
