@@ -337,8 +337,8 @@ def test_parts_that_stay(
     with pytest.raises(RemoteFolderError):
         sending.send(sending.claim())
     said = (
-        "deliver: the parts of upload upload 1 stay at s3://drop/us/vip until the bucket's lifecycle rule removes them: "
-        + reason
+        "deliver: the parts of upload upload 1 stay at s3://drop/us/vip until the bucket's lifecycle rule removes "
+        f"them: {reason}"
     )
     assert [line for line in caplog.messages if "parts" in line] == ([said] if reason else [])
 
