@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.hooks import HierarchicalEmitter
 
 from liveramp_provider.core.ledger import Claim, Ledger
 from liveramp_provider.core.progress import Progress
@@ -80,3 +83,69 @@ def test_its_file_is_closed_with_it(wire: Wire) -> None:
     with Body(wire.stretch) as body:
         assert body.read() == CONTENT[30:70]
     assert wire.stretch._file.closed
+
+
+# Which requests may have come through.
+
+
+@dataclass
+class Request:
+    """What botocore sends."""
+
+    body: object
+
+
+def answer(status: int, code: str = "") -> dict[str, Any]:
+    return {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": code}}
+
+
+def tried(*requests: tuple[object, dict[str, Any] | None], call: str = "PutObject") -> Tries:
+    """The tries after `requests`, each a body and its answer, were sent and answered."""
+    client: Any = SimpleNamespace(meta=SimpleNamespace(events=HierarchicalEmitter()))
+    tries = Tries()
+    with tries.watched(client):
+        for body, told in requests:
+            client.meta.events.emit(f"before-send.s3.{call}", request=Request(body))
+            assert tries.unanswered or call == "UploadPart"
+            client.meta.events.emit(f"response-received.s3.{call}", parsed_response=told)
+    now = tries.unanswered
+    client.meta.events.emit("response-received.s3.PutObject", parsed_response=None)
+    assert tries.unanswered is now  # watched no more
+    return tries
+
+
+@pytest.mark.parametrize("call", ["PutObject", "CompleteMultipartUpload"])
+@pytest.mark.parametrize(
+    ("told", "unanswered"),
+    [
+        ([answer(200)], False),
+        ([answer(412, "PreconditionFailed")], False),
+        ([answer(499, "Strange")], False),
+        ([answer(500, "InternalError")], True),
+        ([answer(503, "ServiceUnavailable")], True),
+        ([answer(503, "SlowDown")], False),
+        ([answer(501, "NotImplemented")], False),
+        ([None], True),
+        ([answer(500, "InternalError"), answer(200)], True),
+        ([None, answer(200)], True),
+        ([None, answer(503, "SlowDown")], True),
+        ([answer(503, "SlowDown"), answer(500, "InternalError")], True),
+        ([answer(503, "SlowDown"), answer(200)], False),
+    ],
+)
+def test_which_answers_leave_it_open(told: list[dict[str, Any] | None], unanswered: bool, call: str) -> None:
+    """A plain answer settles its own try; a failure of S3, or none at all, leaves open whether the object is there."""
+    assert tried(*((b"<parts/>", one) for one in told), call=call).unanswered is unanswered
+
+
+@pytest.mark.parametrize(("read", "unanswered"), [(0, False), (39, False), (40, True)])
+def test_a_body_that_broke_off(read: int, unanswered: bool, wire: Wire) -> None:
+    """S3 makes an object of all bytes or of none, so without an answer it depends on whether all were sent."""
+    body = Body(wire.stretch)
+    body.read(read)
+    assert tried((body, None)).unanswered is unanswered
+
+
+def test_a_part_makes_no_object() -> None:
+    """An answer to a part that is lost leaves nothing open."""
+    assert not tried((b"", None), call="UploadPart").unanswered
