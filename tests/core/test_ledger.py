@@ -19,7 +19,7 @@ from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtErro
 from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, header_digest, resolve
 from liveramp_provider.core.ledger.acceptances import acceptances
 from liveramp_provider.core.ledger.ledger import LEASE_S
-from liveramp_provider.core.ledger.records import UtcDateTime, metadata
+from liveramp_provider.core.ledger.records import SOME_RECEIVER, UtcDateTime, metadata
 from tests.deliveries import DAY, NAME, sealed_file
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_mapping_is_not_in_the_identity(ledger: Ledger, file: SealedFile, tmp_pa
     """Other columns, another file name or folder are the same delivery, so a delivered day stays delivered."""
     first = claimed(ledger, file, State.COMMITTED).delivery
     edited = sealed_file(tmp_path / "new", b"other bytes", name="other.csv", header=("CCID",), rows=99)
-    assert ledger.claim(edited, folder="/uploads/other", holder="run 2") == Claim(ledger, first)
+    assert ledger.claim(edited, folder="/uploads/other", holder="run 2") == Claim(ledger, first, SOME_RECEIVER)
 
 
 def test_first_claim(ledger: Ledger, file: SealedFile) -> None:
@@ -255,7 +255,7 @@ def test_one_of_many_writes(ledger_database: LedgerDatabase, file: SealedFile) -
     barrier = Barrier(8)
 
     def verify(number: int) -> str:
-        copy = Claim(ledger_database.open(), claim.delivery)
+        copy = Claim(ledger_database.open(), claim.delivery, claim.receiver)
         barrier.wait()
         try:
             copy.advance(State.VERIFIED, temp_path=f"copy {number}")

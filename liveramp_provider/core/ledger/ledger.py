@@ -201,7 +201,7 @@ class Ledger:
         )
         if taken is None:
             raise DeliveryBusyError(f"{found.name} was taken by another worker just now. A task tries it again.")
-        return Claim(self, taken)
+        return Claim(self, taken, receiver)
 
     def advance(self, held: Delivery, **changes: Any) -> Delivery:
         """Write `changes` if `held` is still what the ledger says.
@@ -259,7 +259,7 @@ class Claim:
 
     ledger: Ledger
     delivery: Delivery
-    receiver: Receiver = SOME_RECEIVER
+    receiver: Receiver
 
     def advance(self, state: State, **facts: Any) -> None:
         """Record that the delivery has come to `state`, and renew the lease.
