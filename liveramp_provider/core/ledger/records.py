@@ -210,6 +210,12 @@ class Delivery:
         return cls(**{**row, "state": State(row["state"])})
 
 
+def of_one_file(slot: str) -> sa.ColumnElement[bool]:
+    """Slots of a file, of its parts, and of what follows them: ``20914``, ``20914_2``, ``20914_info``."""
+    main = slot.partition("_")[0]
+    return sa.or_(deliveries.c.slot == main, deliveries.c.slot.startswith(f"{main}_", autoescape=True))
+
+
 def place_to_look(folder: str) -> tuple[str, str]:
     """Who received what was delivered there, and where a person sees it."""
     if folder.startswith("liveintent://"):
