@@ -1,4 +1,4 @@
-"""The real DAG through Airflow with many segments to one destination: three days, and a line that breaks on the second."""
+"""The real DAG through Airflow with many segments to one destination: three days, and a line that breaks once."""
 
 from __future__ import annotations
 
