@@ -128,13 +128,17 @@ def _run(file: Path, *, day: date, to: Path, connect: Connect) -> None:
 def _build(
     audience: Audience, destination: Destination, day: date, profiles: Profiles, *, folder: Path, workspace: Workspace
 ) -> None:
+    from liveramp_provider.core.parts import control_file, parts_of
     from liveramp_provider.core.pipeline.build import build
     from liveramp_provider.report import headline, waterfall_table
 
     for file in build(audience, destination, day, profiles, workspace=workspace):
-        file.path.replace(folder / file.name)
+        parts = parts_of(file, workspace.staging)
+        control = control_file(destination, parts, workspace=workspace)
         out.print()
-        out.print(f"✓ {file.name}", style="bold green", markup=False, soft_wrap=True)
+        for one in [*parts, control] if control else parts:
+            one.path.replace(folder / one.name)
+            out.print(f"✓ {one.name}", style="bold green", markup=False, soft_wrap=True)
         out.print(f"  {headline(file)}", markup=False, soft_wrap=True)
         _print_if_too_few(file.members, destination)
         out.print(waterfall_table(file))

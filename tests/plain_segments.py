@@ -6,6 +6,8 @@ Nothing here is of the package: a receiver's reading, and an independent one of 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ State = dict[str, set[str]]
 
 _NAME = re.compile(
     r"(?P<sync_type>[A-Za-z0-9]+)_(?P<did>\d+)_(?P<dpid>20914|20915)_(?P<client>[A-Za-z0-9_-]+)_(?P<sync>full|iter)"
-    r"_(?P<timestamp>\d{13})(?P<split>\d{3,})?\.sync(?P<gz>\.gz)?"
+    r"_(?P<timestamp>\d{13})(?P<split>\d{3,}|-\d+)?\.sync(?P<gz>\.gz)?"
 )
 _ID = {
     "20914": re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"),
@@ -31,6 +33,7 @@ class Read:
     dpid: str
     sync: str
     timestamp: int
+    part: int
     rows: dict[str, tuple[set[str], set[str]]]
 
 
@@ -48,7 +51,13 @@ def read(name: str, content: bytes, *, separator: str = " ") -> Read:
         assert not segments & removed, "in and out at once"
         assert not (removed and found["sync"] == "full"), "removed from a full file"
         rows[device] = (segments, removed)
-    return Read(dpid=found["dpid"], sync=found["sync"], timestamp=int(found["timestamp"]), rows=rows)
+    return Read(
+        dpid=found["dpid"],
+        sync=found["sync"],
+        timestamp=int(found["timestamp"]),
+        part=int((found["split"] or "0").lstrip("-")),
+        rows=rows,
+    )
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[str, set[str], set[str]]]:
@@ -65,9 +74,39 @@ def _listed(field: str) -> set[str]:
     return set(listed)
 
 
+def check_control(name: str, content: bytes, files: Mapping[str, bytes]) -> None:
+    """A control file says of the files of its name, all of them and no other, what they are.
+
+    :param files: What came before it: name, bytes.
+    """
+    root = name.removesuffix(".info")
+    assert root != name, "not the name of a control file"
+    said = json.loads(content)
+    batch = [one for one in files if re.fullmatch(re.escape(root) + r"(\d{3,}|-\d+)?\.sync(\.gz)?", one)]
+    assert [entry["FileName"] for entry in said["Files"]] == batch, "other files than those that came"
+    lines = []
+    for number, (one, entry) in enumerate(zip(batch, said["Files"], strict=True), 1):
+        plain = gzip.decompress(files[one]) if one.endswith(".gz") else files[one]
+        lines.append(plain.count(b"\n"))
+        assert entry == {
+            "FileByteSize": len(files[one]),
+            "FileLineCount": lines[-1],
+            "FileName": one,
+            "FileSequenceNumber": number,
+            "md5": hashlib.md5(files[one]).hexdigest(),
+        }
+    assert said["Totals"] == {
+        "FileName": f"{root}.sync",
+        "TotalByteSize": sum(len(files[one]) for one in batch),
+        "TotalNumberFiles": len(batch),
+        "TotalNumberLines": sum(lines),
+    }
+    assert list(said) == ["Files", "Totals"]
+
+
 def applied(state: State, file: Read) -> State:
     """What a receiver knows after `file`: a full one replaces everything, another changes the devices in it."""
-    now = {} if file.sync == "full" else {device: set(segments) for device, segments in state.items()}
+    now = {} if file.sync == "full" and file.part < 2 else {device: set(segments) for device, segments in state.items()}
     for device, (segments, removed) in file.rows.items():
         now[device] = (now.get(device, set()) - removed) | segments
     return {device: segments for device, segments in now.items() if segments}

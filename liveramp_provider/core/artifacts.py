@@ -128,6 +128,9 @@ class SealedFile:
     :param suppression: Whom the rows leave out; ``None`` where the audience has no suppression list.
     :param revision: 1, or more where the day is sent again on purpose, under a new name.
     :param delimiter: What parts the fields.
+    :param parts: Digests of its other parts, in their order; empty where it is whole. They are sealed before it.
+    :param after: Slots of the files of the same day that have to be delivered before it, the main one first; what
+        holds for that one, holds for this.
     :param base: Id of the delivery since which it brings the changes; empty: it brings everything.
     :param snapshot: Digest of what its receiver knows afterwards, where a later file may build on it; else empty.
     """
@@ -152,8 +155,18 @@ class SealedFile:
     suppression: SuppressionList | None = None
     revision: int = 1
     delimiter: str = ","
+    parts: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     base: str = ""
     snapshot: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlFile:
+    """What tells a receiver that files are complete: their names, sizes and digests, and nothing of a person."""
+
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

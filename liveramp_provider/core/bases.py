@@ -9,15 +9,17 @@ import logging
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from liveramp_provider.core.artifacts import Base, SealedFile, Snapshot
+from liveramp_provider.core.artifacts import Base, Snapshot
 from liveramp_provider.core.ledger.reading import recorded
 from liveramp_provider.core.ledger.records import State
 from liveramp_provider.core.naming import delivered_name
+from liveramp_provider.core.parts import sealed_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from liveramp_provider.core.artifacts import SealedFile
     from liveramp_provider.core.audience import Audience
     from liveramp_provider.core.destination import DeliveryFile, Destination
     from liveramp_provider.core.ledger.reading import LedgerAt
@@ -90,9 +92,14 @@ def _base(
     held = held_for_sure(mine, day=day, revision=revision)
     if isinstance(held, str):
         return held
-    snapshot = _snapshot(held, audience, staging)
-    if snapshot is None:
+    _, main = sealed_of(held, staging) or ("", None)
+    snapshot = _snapshot(main, audience, staging) if main else None
+    if main is None or snapshot is None:
         return f"what {held.name} left at the receiver is not staged any more"
+    slots = {f"{file.slot}_{number}" for number, _ in enumerate(main.parts, 2)}
+    there = (destination.id, held.day, held.revision, State.COMMITTED)
+    if slots - {one.slot for one in deliveries if (one.destination, one.day, one.revision, one.state) == there}:
+        return f"of {held.name} not all parts were delivered"
     return Base(delivery_id=held.delivery_id, name=held.name, snapshot=snapshot)
 
 
@@ -101,8 +108,6 @@ def held_for_sure(deliveries: Sequence[Delivery], *, day: date, revision: int) -
 
     :param deliveries: All of one file; that of this day and revision does not count.
     """
-    if revision > 1:
-        return "the day is sent again"
     others = [one for one in deliveries if (one.day, one.revision) != (day, revision)]
     committed = [(one.committed_at, one) for one in others if one.state is State.COMMITTED and one.committed_at]
     if not committed:
@@ -119,12 +124,7 @@ def held_for_sure(deliveries: Sequence[Delivery], *, day: date, revision: int) -
     return newest
 
 
-def _snapshot(held: Delivery, audience: Audience, staging: Staging) -> Snapshot | None:
-    """What the receiver knows since `held`; ``None`` where it is not staged, or the bytes do not say which it is."""
-    of_file = f"{held.destination}-{held.slot}"
-    known = staging.known(SealedFile, audience_id=audience.id, day=held.day, stage=f"build-{of_file}")
-    digests = {sealed.snapshot for _, sealed in known if sealed.sha256 == held.sha256}
-    if len(digests) != 1:
-        return None
-    stage = f"snapshot-{of_file}"
-    return staging.find(Snapshot, digests.pop(), audience_id=audience.id, day=held.day, stage=stage)
+def _snapshot(main: SealedFile, audience: Audience, staging: Staging) -> Snapshot | None:
+    """What the receiver knows since `main`; ``None`` where it is not staged."""
+    stage = f"snapshot-{main.destination}-{main.slot}"
+    return staging.find(Snapshot, main.snapshot, audience_id=audience.id, day=main.day, stage=stage)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+    from liveramp_provider.core.artifacts import ControlFile, SealedFile
     from liveramp_provider.core.rows import Rows
 
 
@@ -311,6 +312,27 @@ class Destination:
     kms_key_id: str = ""
     upload: Upload = "rename"
     on_doubt: OnDoubt = "stop"
+
+    @property
+    def part_bytes(self) -> int | None:
+        """What a file has at most before compression; a larger one is sent in parts. ``None``: never."""
+        return None
+
+    def part_mark(self, number: int) -> str:
+        """What the name of a part has behind that of the whole, from 1 on."""
+        return f"_part-{number}"
+
+    @property
+    def in_several_files(self) -> bool:
+        """Whether more may follow a file than the file itself."""
+        return self.part_bytes is not None
+
+    def control_of(self, files: Sequence[SealedFile], *, name: str) -> ControlFile | None:
+        """What is sent when `files`, the parts of one, are delivered; ``None``: nothing.
+
+        :param name: Of the file as a whole, before compression and encryption.
+        """
+        return None
 
     @property
     def on_s3(self) -> bool:

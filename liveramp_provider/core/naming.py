@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from liveramp_provider.core.destination import Destination, Sync
@@ -37,8 +37,26 @@ def placeholders(template: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+class FileOfDay(TypedDict):
+    """Which file is meant; see :func:`inner_name`."""
+
+    audience_id: str
+    slot: str
+    day: date
+    revision: NotRequired[int]
+    sync: NotRequired[Sync]
+    part: NotRequired[int]
+
+
 def inner_name(
-    destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1, sync: Sync = "full"
+    destination: Destination,
+    *,
+    audience_id: str,
+    slot: str,
+    day: date,
+    revision: int = 1,
+    sync: Sync = "full",
+    part: int = 0,
 ) -> str:
     """Name of the plain file: what the receiver sees after decrypting and unzipping.
 
@@ -48,6 +66,7 @@ def inner_name(
     :param revision: More than 1 where the day is sent again on purpose: then the name ends with ``_r2``, ``_r3`` …, or
         has another timestamp.
     :param sync: Whether it holds everything, or what has changed.
+    :param part: Which part it is, from 1 on; 0: the whole.
     """
     stem = destination.filename.format(
         org=destination.org,
@@ -59,7 +78,8 @@ def inner_name(
         timestamp=_timestamp(day, revision),
     )
     told_apart = "timestamp" in placeholders(destination.filename)
-    return f"{stem}{f'_r{revision}' if revision > 1 and not told_apart else ''}.{destination.extension}"
+    again = f"_r{revision}" if revision > 1 and not told_apart else ""
+    return f"{stem}{again}{destination.part_mark(part) if part else ''}.{destination.extension}"
 
 
 def _timestamp(day: date, revision: int) -> int:
@@ -68,11 +88,9 @@ def _timestamp(day: date, revision: int) -> int:
     return int(end.timestamp()) * 1000 + revision - 1
 
 
-def delivered_name(
-    destination: Destination, *, audience_id: str, slot: str, day: date, revision: int = 1, sync: Sync = "full"
-) -> str:
+def delivered_name(destination: Destination, **of_file: Unpack[FileOfDay]) -> str:
     """Name at the receiver: named first, then compressed, then encrypted (``.csv.gz.gpg``)."""
-    name = inner_name(destination, audience_id=audience_id, slot=slot, day=day, revision=revision, sync=sync)
+    name = inner_name(destination, **of_file)
     if destination.compression == "gzip":
         name += ".gz"
     if destination.encryption is not None:

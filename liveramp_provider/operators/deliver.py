@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from liveramp_provider.acceptance import acceptance_of
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class LiveRampDeliverOperator(LiveRampOperator):
-    """Send one sealed file once, without whoever has opted out since it was sealed.
+    """Send one sealed file once, with all that follows it, without whoever has opted out since it was sealed.
 
     See :func:`liveramp_provider.core.pipeline.deliver.deliver` and
     :func:`liveramp_provider.core.pipeline.build.rebuild`.
@@ -48,6 +49,7 @@ class LiveRampDeliverOperator(LiveRampOperator):
         """Return the receipt: delivery id, name, counts, digests and evidence."""
         from liveramp_provider import settings
         from liveramp_provider.core.artifacts import SealedFile
+        from liveramp_provider.core.parts import following
         from liveramp_provider.core.pipeline.build import rebuild
         from liveramp_provider.core.pipeline.deliver import deliver
         from liveramp_provider.core.transports.remembering import RememberingTransport
@@ -61,18 +63,23 @@ class LiveRampDeliverOperator(LiveRampOperator):
                 staging = workspace.staging if file.base else None
                 bases = settings.bases(self.audience, destination, file.day, file.revision, staging=staging)
                 file = rebuild(self.audience, destination, file, workspace=workspace, bases=bases)
-            receipt = deliver(
-                file,
-                destination,
+            send = partial(
+                deliver,
+                destination=destination,
                 transport=RememberingTransport(transport_to(destination), workspace.staging),
                 ledger=ledger,
                 holder=self._holder(context),
                 why=revision_of(context).why,
                 acceptance=acceptance_of(context),
             )
+            receipt = send(file)
+            delivery = ledger.find(receipt.delivery_id)
+            rest = following(file, delivery, destination, workspace=workspace) if delivery is not None else ()
+            others = [send(one) for one in rest]
         if receipt.csv_sha256 != file.csv_sha256:
             log.info(f"deliver: {file.name} would differ by now; {destination.receiver} keeps what was delivered")
-        log_group(f"Receipt of {receipt.name}", _receipt_lines(receipt))
+        for one in (receipt, *others):
+            log_group(f"Receipt of {one.name}", _receipt_lines(one))
         summary: dict[str, str | int | bool] = {
             "delivery_id": receipt.delivery_id,
             "name": receipt.name,
@@ -84,10 +91,8 @@ class LiveRampDeliverOperator(LiveRampOperator):
             "evidence": receipt.evidence,
             "sent_now": receipt.sent_now,
         }
-        if isinstance(destination, LiveIntent):
-            delivery = ledger.find(receipt.delivery_id)
-            if delivery is not None:
-                self.defer(trigger=watched_upload(delivery, destination, summary), method_name="when_read")
+        if isinstance(destination, LiveIntent) and delivery is not None:
+            self.defer(trigger=watched_upload(delivery, destination, summary), method_name="when_read")
         return self._done(context, summary)
 
     def when_read(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

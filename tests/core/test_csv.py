@@ -9,6 +9,7 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -19,8 +20,27 @@ from liveramp_provider.core.csv import ChunkReader, CsvWriter, gzipped
 from liveramp_provider.core.destination import Layout, PiiFile, TraitColumn
 from liveramp_provider.core.destinations.liveramp import REGIONS
 from liveramp_provider.core.errors import DataError
+from liveramp_provider.core.splitting import parts_of_lines
 
 CSV = Layout()
+
+
+LINES = st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"") + b"\n"), max_size=30)
+
+
+@given(lines=LINES, of_chunk=st.integers(1, 9), max_bytes=st.integers(1, 40))
+def test_parts_of_lines(lines: list[bytes], of_chunk: int, max_bytes: int) -> None:
+    """Parts are the lines in their order, none cut, none too large but for a single line, each as full as can be."""
+    chunks = [b"".join(lines[at : at + of_chunk]) for at in range(0, len(lines), of_chunk)]
+    parts = [(part, b"".join(part.chunks())) for part in parts_of_lines(chunks, max_bytes)]
+    assert b"".join(content for _, content in parts) == b"".join(lines)
+    for part, content in parts:
+        assert content.endswith(b"\n")
+        assert len(content) <= max_bytes or content.count(b"\n") == 1
+        assert (part.rows, part.size_bytes) == (content.count(b"\n"), len(content))
+        assert part.sha256 == hashlib.sha256(content).hexdigest()
+    for (_, content), (_, following) in pairwise(parts):
+        assert len(content) + following.index(b"\n") + 1 > max_bytes
 
 
 def batch(*rows: tuple[str | None, ...]) -> pa.RecordBatch:

@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,7 @@ from liveramp_provider.core.bases import bases_at
 from liveramp_provider.core.errors import OutOfOrderError, StaleBaseError, TransportError
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED, Acceptance, Guard
 from liveramp_provider.core.ledger import Ledger, Outcome, State, recorded, resolve
+from liveramp_provider.core.parts import following
 from liveramp_provider.core.pipeline.build import build, rebuild
 from liveramp_provider.core.pipeline.deliver import deliver
 from liveramp_provider.core.pipeline.enrich import enrich
@@ -29,7 +31,7 @@ from tests.core.pipeline import DAY, audience, parquet, people_file, workspace
 from tests.core.test_destination_audience_manager import KINDS, SEGMENTS, audience_manager, segment_files
 from tests.deliveries import way_to
 from tests.plain_segments import State as Known
-from tests.plain_segments import applied, membership, read
+from tests.plain_segments import applied, check_control, membership, read
 
 if TYPE_CHECKING:
     from liveramp_provider.core.artifacts import Receipt, SealedFile
@@ -46,21 +48,26 @@ class Reader:
 
     folder: Path
     known: dict[str, Known] = field(default_factory=lambda: {dpid: {} for dpid in KINDS})
-    names: list[str] = field(default_factory=list)
+    came: dict[str, bytes] = field(default_factory=dict)
+    controls: list[str] = field(default_factory=list)
 
     def take(self) -> None:
         """Read what is new, and take it away."""
         for path in sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
-            file = read(path.name, path.read_bytes())
-            assert path.name not in self.names, "a name twice"
-            self.known[file.dpid] = applied(self.known[file.dpid], file)
-            self.names.append(path.name)
+            assert path.name not in self.came, "a name twice"
+            if path.suffix == ".info":
+                check_control(path.name, path.read_bytes(), self.came)
+                self.controls.append(path.name)
+            else:
+                file = read(path.name, path.read_bytes())
+                self.known[file.dpid] = applied(self.known[file.dpid], file)
+            self.came[path.name] = path.read_bytes()
             path.unlink()
 
     @property
     def modes(self) -> list[str]:
         """Of all files so far, whether each was full or iter."""
-        return [name.split("_")[4] for name in self.names]
+        return [name.split("_")[4] for name in self.came if name not in self.controls]
 
 
 @dataclass
@@ -72,13 +79,14 @@ class Sending:
     receiver: Reader
     segments: Mapping[str, str] = field(default_factory=lambda: SEGMENTS)
     opted_out: Sequence[str] = ()
+    changes: dict[str, Any] = field(default_factory=dict)
     slots: Sequence[str] = ("20914",)
 
     @property
     def ledger_file(self) -> Path:
         return self.home / "ledger.sqlite"
 
-    def audience(self, people: People, **changes: Any) -> Audience:
+    def audience(self, people: People) -> Audience:
         """As it is with these people and opt-outs."""
         traits = {name: name for name in (*self.segments, *KINDS.values())}
         source = people_file(self.home / "people.parquet", people, list(traits))
@@ -92,7 +100,7 @@ class Sending:
         )
         files = [replace(file, sync="iter") for file in segment_files(self.segments) if file.slot in self.slots]
         there = audience_manager(*files, path=str(self.receiver.folder), min_members=1, max_shrink_percent=None)
-        return replace(made, destinations=(replace(there, **changes),))
+        return replace(made, destinations=(replace(there, **self.changes),))
 
     def build(self, people: People, day: date, *, revision: int = 1) -> tuple[Audience, list[SealedFile]]:
         """As the build task does it."""
@@ -104,7 +112,7 @@ class Sending:
         return made, list(build(made, there, day, profiles, workspace=here, revision=revision, bases=bases))
 
     def deliver(self, made: Audience, file: SealedFile, *, acceptance: Acceptance = NOTHING_ACCEPTED) -> Receipt:
-        """As the deliver task does it."""
+        """As the deliver task does it: the main file, and what follows it."""
         here, ledger = workspace(self.home / "staging"), Ledger.in_file(self.ledger_file)
         (there,) = made.destinations
         if ledger.may_change(file):
@@ -112,9 +120,21 @@ class Sending:
             bases = bases_at(made, there, file.day, installation, revision=file.revision)
             file = rebuild(made, there, file, workspace=here, bases=bases)
         why = "lost" if file.revision > 1 else ""
-        return deliver(
-            file, there, transport=self.transport, ledger=ledger, holder="run", why=why, acceptance=acceptance
+        send = partial(
+            deliver,
+            destination=there,
+            transport=self.transport,
+            ledger=ledger,
+            holder="run",
+            why=why,
+            acceptance=acceptance,
         )
+        receipt = send(file)
+        delivery = ledger.find(receipt.delivery_id)
+        assert delivery is not None
+        for one in following(file, delivery, there, workspace=here):
+            send(one)
+        return receipt
 
     def send(self, people: People, day: date, **build: Any) -> None:
         """A day from beginning to end, and the receiver reads it."""

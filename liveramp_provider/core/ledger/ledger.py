@@ -23,6 +23,7 @@ from liveramp_provider.core.ledger.records import (
     delivery_id_of,
     header_digest,
     health,
+    of_one_file,
     resolutions,
     revisions,
 )
@@ -106,14 +107,8 @@ class Ledger:
     def _first_committed(
         self, order: Iterable[sa.ColumnElement[Any]], *, before: date | None, **file: str
     ) -> Delivery | None:
-        statement = (
-            sa.select(deliveries)
-            .where(
-                deliveries.c.state == State.COMMITTED, *(deliveries.c[name] == value for name, value in file.items())
-            )
-            .order_by(*order)
-            .limit(1)
-        )
+        wanted = (deliveries.c.state == State.COMMITTED, *(deliveries.c[name] == value for name, value in file.items()))
+        statement = sa.select(deliveries).where(*wanted).order_by(*order).limit(1)
         if before is not None:
             statement = statement.where(deliveries.c.day < before)
         with self.transaction() as connection:
@@ -122,9 +117,10 @@ class Ledger:
 
     def beside(self, held: Delivery) -> Delivery | None:
         """A delivery of the same file for another day that a worker is at right now."""
-        same, now = ("destination", "audience", "slot"), datetime.now(UTC)
+        same, now = ("destination", "audience"), datetime.now(UTC)
         statement = sa.select(deliveries).where(
             *(deliveries.c[name] == getattr(held, name) for name in same),
+            of_one_file(held.slot),
             deliveries.c.day != held.day,
             deliveries.c.lease_until.between(now, now + _LONGEST),
             deliveries.c.state.not_in((State.COMMITTED, State.IN_DOUBT)),
@@ -335,7 +331,8 @@ def _begin_revision(connection: sa.Connection, file: SealedFile, delivery: Deliv
         raise RevisionError(
             f"{file.name}: a day is sent again only where somebody says why. Trigger it with the reason."
         )
-    before = _find(connection, delivery_id_of(replace(file, revision=file.revision - 1)))
+    main = replace(file, slot=file.after[0] if file.after else file.slot)
+    before = _find(connection, delivery_id_of(replace(main, revision=file.revision - 1)))
     if before is None or before.state is not State.COMMITTED:
         stands = f"is {before.state}" if before else "was never begun"
         raise RevisionError(

@@ -234,6 +234,12 @@ class Receiver:
 SOME_RECEIVER = Receiver()
 
 
+def of_one_file(slot: str) -> sa.ColumnElement[bool]:
+    """Slots of a file, of its parts, and of what follows them: ``20914``, ``20914_2``, ``20914_info``."""
+    main = slot.partition("_")[0]
+    return sa.or_(deliveries.c.slot == main, deliveries.c.slot.startswith(f"{main}_", autoescape=True))
+
+
 def header_digest(header: tuple[str, ...], *, delimiter: str = ",") -> str:
     """What the ledger keeps of a header row, to know it again: its labels, and what parts them unless it is a comma."""
     parts = header if delimiter == "," else (*header, delimiter)

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Profiles, SealedFile, Snapshot
 from liveramp_provider.core.bases import NO_BASES
@@ -23,14 +23,14 @@ from liveramp_provider.core.staging import digest_of
 from liveramp_provider.core.suppression import read_suppressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     from liveramp_provider.core.artifacts import Base, SuppressionList
     from liveramp_provider.core.audience import Audience
-    from liveramp_provider.core.csv import CsvWriter
     from liveramp_provider.core.destination import DeliveryFile, Destination
+    from liveramp_provider.core.naming import FileOfDay
     from liveramp_provider.core.rows import Rows
     from liveramp_provider.core.sources import Reader
     from liveramp_provider.core.staging import Place
@@ -55,13 +55,8 @@ class _Making:
 
     @property
     def name(self) -> str:
-        """At the receiver."""
-        return delivered_name(self.destination, **self._named)
-
-    @property
-    def inner_name(self) -> str:
-        """After decrypting and unzipping."""
-        return inner_name(self.destination, **self._named)
+        """At the receiver, as a whole."""
+        return delivered_name(self.destination, **self.named(0))
 
     @property
     def rows_from(self) -> dict[str, object]:
@@ -75,21 +70,28 @@ class _Making:
         encryption = self.destination.encryption
         recipient = ",".join(encryption.recipients) if encryption else ""
         since = {"base": self.base.delivery_id, "before": self.base.snapshot.sha256} if self.base else {}
-        return {**self.rows_from, "name": self.name, "recipient": recipient, **since}
+        limit, mark = self.destination.part_bytes, self.destination.part_mark(1)
+        split = {"split": [limit, mark]} if limit is not None else {}
+        return {**self.rows_from, "name": self.name, "recipient": recipient, **since, **split}
 
-    @property
-    def _named(self) -> dict[str, Any]:
+    def named(self, part: int) -> FileOfDay:
+        """What its names are made of; 0: of the whole."""
         return {
             "audience_id": self.audience.id,
             "slot": self.file.slot,
             "day": self.day,
             "revision": self.revision,
             "sync": "iter" if self.base else "full",
+            "part": part,
         }
 
-    def place(self, stage: str, inputs: dict[str, object], workspace: Workspace) -> Place:
+    def slot(self, part: int) -> str:
+        """The main file has the slot of the whole."""
+        return self.file.slot if part < 2 else f"{self.file.slot}_{part}"
+
+    def place(self, stage: str, inputs: dict[str, object], workspace: Workspace, *, part: int = 0) -> Place:
         """Where what is made of it in a stage belongs."""
-        stage = f"{stage}-{self.destination.id}-{self.file.slot}"
+        stage = f"{stage}-{self.destination.id}-{self.slot(part)}"
         return workspace.staging.place(audience_id=self.audience.id, day=self.day, stage=stage, inputs=inputs)
 
 
@@ -191,8 +193,7 @@ def _build_file(making: _Making, workspace: Workspace) -> SealedFile:
     if (sealed := place.sealed(SealedFile)) is not None:
         log.info(f"build: {sealed.name} is sealed already, {sealed.rows:,} rows")
         return sealed
-    from liveramp_provider.core.csv import CsvWriter
-    from liveramp_provider.core.file_rows import csv_chunks, file_rows, rows_since
+    from liveramp_provider.core.file_rows import file_rows, rows_since
 
     with workspace.reader(making.audience, making.day) as reader:
         rows = file_rows(
@@ -207,19 +208,82 @@ def _build_file(making: _Making, workspace: Workspace) -> SealedFile:
         snapshot = _snapshot(making, rows, reader, workspace)
         if making.base is not None:
             rows = rows_since(making.file, rows, making.base, stage="build", name=name, reader=reader)
-        writer = CsvWriter(making.file)
-        path = reader.scratch / name
-        with step(f"build: writing {name}", total=rows.count) as progress:
-            chunks = csv_chunks(making.file, name, rows, writer, progress=progress, reader=reader)
-            recipient = _write(making.destination, chunks, path=path, inner=making.inner_name)
+        written = list(_written(making, rows, _part_count(making, rows, reader), reader))
         with step(f"build: sealing {name}"):
-            made = _sealed_file(making, rows, writer, path=path, recipient=recipient, snapshot=snapshot)
-            sealed = place.seal(reader.scratch, made)
+            sealed = _seal(making, rows, written, snapshot=snapshot, reader=reader, workspace=workspace)
     log.info(
         f"build: sealed {sealed.name}: {sealed.rows:,} rows, {sealed.size_bytes:,} bytes "
         f"({pace(monotonic() - started, sealed.rows)})"
     )
     return sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """Finished bytes, not sealed yet."""
+
+    path: Path
+    rows: int
+    csv_bytes: int
+    csv_sha256: str
+    recipient: str
+
+
+def _part_count(making: _Making, rows: Rows, reader: Reader) -> int:
+    """How many parts there will be: names say whether a file is one, so it has to be known before the first byte."""
+    from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.file_rows import csv_chunks
+    from liveramp_provider.core.splitting import parts_of_lines
+
+    limit = making.destination.part_bytes
+    if limit is None:
+        return 1
+    with step(f"build: measuring {making.name}", total=rows.count) as progress:
+        chunks = csv_chunks(making.file, making.name, rows, CsvWriter(making.file), progress=progress, reader=reader)
+        count = 0
+        for part in parts_of_lines(chunks, limit):
+            for _ in part.chunks():
+                pass  # counted, and kept nowhere
+            count += 1
+        return count
+
+
+def _written(making: _Making, rows: Rows, parts: int, reader: Reader) -> Iterator[_Written]:
+    """The file, or each of its parts, in order."""
+    from liveramp_provider.core.csv import CsvWriter
+    from liveramp_provider.core.file_rows import csv_chunks
+    from liveramp_provider.core.splitting import parts_of_lines
+
+    destination, writer, limit = making.destination, CsvWriter(making.file), making.destination.part_bytes
+    with step(f"build: writing {making.name}", total=rows.count) as progress:
+        chunks = csv_chunks(making.file, making.name, rows, writer, progress=progress, reader=reader)
+        if limit is None or parts < 2:
+            path = reader.scratch / making.name
+            recipient = _write(destination, chunks, path=path, inner=inner_name(destination, **making.named(0)))
+            sizes = {"rows": writer.rows, "csv_bytes": writer.size_bytes}
+            yield _Written(path=path, recipient=recipient, csv_sha256=writer.sha256, **sizes)
+            return
+        for number, part in enumerate(parts_of_lines(chunks, limit), 1):
+            path = reader.scratch / delivered_name(destination, **making.named(number))
+            inner = inner_name(destination, **making.named(number))
+            recipient = _write(destination, part.chunks(), path=path, inner=inner)
+            sizes = {"rows": part.rows, "csv_bytes": part.size_bytes}
+            yield _Written(path=path, recipient=recipient, csv_sha256=part.sha256, **sizes)
+
+
+def _seal(
+    making: _Making, rows: Rows, written: Sequence[_Written], *, snapshot: str, reader: Reader, workspace: Workspace
+) -> SealedFile:
+    """Seal the parts, and last the main file, which names them: it is there when all of them are."""
+    others = []
+    for number, part in reversed(list(enumerate(written[1:], 2))):
+        scratch = reader.scratch / f"part {number}"
+        scratch.mkdir()
+        place = making.place("build", {**making.inputs, "part": number}, workspace, part=number)
+        # Where an earlier try had sealed it, that one stays, and the digest is its own.
+        others.append(place.seal(scratch, _sealed_file(making, rows, part, number=number, snapshot=snapshot)).sha256)
+    main = _sealed_file(making, rows, written[0], parts=tuple(reversed(others)), snapshot=snapshot)
+    return making.place("build", making.inputs, workspace).seal(reader.scratch, main)
 
 
 def _snapshot(making: _Making, rows: Rows, reader: Reader, workspace: Workspace) -> str:
@@ -265,29 +329,31 @@ def _write(destination: Destination, chunks: Iterator[bytes], *, path: Path, inn
 
 
 def _sealed_file(
-    making: _Making, rows: Rows, writer: CsvWriter, *, path: Path, recipient: str, snapshot: str
+    making: _Making, rows: Rows, written: _Written, *, snapshot: str, number: int = 1, parts: tuple[str, ...] = ()
 ) -> SealedFile:
     return SealedFile(
-        path=path,
+        path=written.path,
         audience=making.audience.id,
         destination=making.destination.id,
-        slot=making.file.slot,
+        slot=making.slot(number),
         day=making.day,
-        name=path.name,
-        rows=writer.rows,
+        name=written.path.name,
+        rows=written.rows,
         members=rows.members,
         header=making.file.headers,
-        csv_bytes=writer.size_bytes,
-        csv_sha256=writer.sha256,
-        size_bytes=path.stat().st_size,
-        sha256=digest_of(path),
+        csv_bytes=written.csv_bytes,
+        csv_sha256=written.csv_sha256,
+        size_bytes=written.path.stat().st_size,
+        sha256=digest_of(written.path),
         made_from=making.profiles.sha256,
-        recipient=recipient,
+        recipient=written.recipient,
         waterfall=rows.waterfall,
         blanked=rows.blanked,
         suppression=making.suppressed.record if making.suppressed else None,
         revision=making.revision,
         delimiter=making.file.rules.layout.delimiter,
+        parts=parts,
+        after=tuple(making.slot(before) for before in range(1, number)),
         base=making.base.delivery_id if making.base else "",
         snapshot=snapshot,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from liveramp_provider.core.artifacts import Receipt
 from liveramp_provider.core.bases import held_for_sure
 from liveramp_provider.core.errors import (
+    DeliveryBusyError,
     LedgerError,
     LiveRampError,
     RemoteFolderError,
@@ -54,6 +56,7 @@ def deliver(
     :raises OutOfOrderError: A later day was delivered, and the receiver would go back to this one; nothing was sent.
     :raises SchemaDriftError: The header is not that of the last delivery; nothing was sent.
     :raises SuspiciousShrinkError: Far fewer members than the day before; nothing was sent.
+    :raises DeliveryBusyError: What goes before it, by `after`, is not delivered; nothing was sent.
     :raises StaleBaseError: It builds on a delivery that is not the last one any more; nothing was sent.
     :raises SealBrokenError: The bytes are gone, or not those that were sealed; nothing was sent.
     :raises TransientError: It broke off, or somebody else is at it: try again.
@@ -91,6 +94,7 @@ def _check(
     file: SealedFile, found: Delivery | None, destination: Destination, ledger: Ledger, acceptance: Acceptance
 ) -> None:
     """Whether it may be sent, as far as that is known before a claim."""
+    _check_order(file, ledger)
     _check_size(file, destination, ledger)
     due = _due(file, found)
     judge(due, destination, past_of(due, ledger), acceptance)
@@ -101,14 +105,32 @@ def _check(
 def _due(file: SealedFile, found: Delivery | None) -> Due:
     """What is judged: the file, or what of it may be at the receiver already."""
     if found is None or found.may_change:
-        return Due.of(file, header_sha256=header_digest(file.header, delimiter=file.delimiter))
-    return Due.of(found, header_sha256=found.header_sha256)
+        return _due_of(file, file, header_sha256=header_digest(file.header, delimiter=file.delimiter))
+    return _due_of(file, found, header_sha256=found.header_sha256)
+
+
+def _due_of(file: SealedFile, known: SealedFile | Delivery, *, header_sha256: str) -> Due:
+    """What follows a main file is judged as that one is: on its own it has no history that counts."""
+    return replace(Due.of(known, header_sha256=header_sha256), slot=_main_slot(file))
+
+
+def _main_slot(file: SealedFile) -> str:
+    return file.after[0] if file.after else file.slot
+
+
+def _check_order(file: SealedFile, ledger: Ledger) -> None:
+    for slot in file.after:
+        before = ledger.find(delivery_id_of(replace(file, slot=slot)))
+        if before is None or before.state is not State.COMMITTED:
+            raise DeliveryBusyError(
+                f"{file.name} waits: {slot}, which goes before it, is not delivered. A task tries it again."
+            )
 
 
 def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> None:
     if file.members >= destination.min_members:
         return
-    held = ledger.newest_committed(destination=file.destination, audience=file.audience, slot=file.slot)
+    held = ledger.newest_committed(destination=file.destination, audience=file.audience, slot=_main_slot(file))
     still = (
         f"{destination.receiver} still holds the {held.members:,} members delivered for {held.day}"
         if held
@@ -122,7 +144,7 @@ def _check_size(file: SealedFile, destination: Destination, ledger: Ledger) -> N
 
 def _check_base(file: SealedFile, ledger: Ledger) -> None:
     """Nothing, unless the file builds on something else than what the receiver has for sure."""
-    if not file.base:
+    if not file.base or file.after:
         return
     with ledger.transaction() as connection:
         known = of_file(connection, destination=file.destination, audience=file.audience, slot=file.slot)
@@ -137,7 +159,7 @@ def _check_base(file: SealedFile, ledger: Ledger) -> None:
 
 def _judge_again(claim: Claim, file: SealedFile, destination: Destination, acceptance: Acceptance) -> None:
     """Under the claim: another delivery may have been made in between, and a lost seal may have been waited for."""
-    due = Due.of(claim.delivery, header_sha256=claim.delivery.header_sha256)
+    due = _due_of(file, claim.delivery, header_sha256=claim.delivery.header_sha256)
     past = past_of(due, claim.ledger)
     try:
         check_alone(claim.delivery, destination, ledger=claim.ledger)

@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from liveramp_provider.core.destination import Destination, DeviceFile, FileRules, Identifier, Layout, Sync
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+    from liveramp_provider.core.artifacts import ControlFile, SealedFile
     from liveramp_provider.core.rows import Rows
 
 Separator = Literal["space", "tab"]
+SplitNumbers = Literal["001", "-1"]
 
 #: Adobe's number of the data source that ids of a kind belong to: ``MASTER_DPID`` in a file's name.
 MASTER_DPID = {Identifier.GAID: "20914", Identifier.IDFA: "20915"}
 #: What the three fields of a row are; no file has a header row.
 ID, SEGMENTS, REMOVED = "ID", "SEGMENTS", "REMOVED"
+#: Smaller parts are a slip of the pen: a thousand names for a million devices.
+MIN_PART_BYTES = 10_000
 #: Between two segments.
 COMMA = ","
 #: The mark between fields, as it is called and as it is written.
@@ -43,10 +48,38 @@ def file_rules(separator: Separator) -> FileRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceManager(Destination):
-    """A server-to-server destination as Audience Manager has it: many segments, a file a kind of device."""
+    """A server-to-server destination as Audience Manager has it: many segments, a file a kind of device.
+
+    :param control_file: Whether a ``.info`` file follows each file.
+    :param split_bytes: What a file has at most before compression; ``None``: files are never split.
+    """
 
     receiver: ClassVar[str] = "LiveRamp"
     extension: ClassVar[str] = "sync"
+
+    control_file: bool = False
+    split_bytes: int | None = None
+    split_numbers: SplitNumbers = "001"
+
+    @property
+    def part_bytes(self) -> int | None:
+        """As the audience file says."""
+        return self.split_bytes
+
+    def part_mark(self, number: int) -> str:
+        """``SPLITNUM``: Adobe's pages write it in two ways."""
+        return f"{number:03d}" if self.split_numbers == "001" else f"-{number}"
+
+    @property
+    def in_several_files(self) -> bool:
+        """Parts, or a control file."""
+        return self.control_file or self.split_bytes is not None
+
+    def control_of(self, files: Sequence[SealedFile], *, name: str) -> ControlFile | None:
+        """Adobe's transfer-control file, where it is wanted."""
+        from liveramp_provider.core.destinations.audience_manager.control import control_of
+
+        return control_of(files, name=name) if self.control_file else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from liveramp_provider.core.destination import Sync
-from liveramp_provider.core.destinations.audience_manager import Separator
+from liveramp_provider.core.destinations.audience_manager import MIN_PART_BYTES, Separator, SplitNumbers
 from liveramp_provider.core.destinations.common import FileDestinationSpec
 from liveramp_provider.core.destinations.single_identifier import DeviceIdFile
 from liveramp_provider.core.schema.base import Spec
 from liveramp_provider.core.schema.choices import at_least_one_of
 from liveramp_provider.core.schema.types import OneLine, Organisation, SyncType, TraitName, text_of_number
 
-_Number = Annotated[int, Field(ge=1)]
+_Number = Annotated[int, Field(ge=1, le=999_999_999_999)]
 _Mapping = Annotated[OneLine, BeforeValidator(text_of_number, json_schema_input_type=OneLine | int)]
 _SEGMENTS = {"high_value": {"id": 101}, "lapsed": {"id": 102, "mapping": "LAPSED"}}
 
@@ -53,6 +53,17 @@ class SegmentFilesSpec(Spec):
         return self
 
 
+class SplitSpec(Spec):
+    """Large files in parts."""
+
+    max_bytes: Annotated[int, Field(ge=MIN_PART_BYTES)] = Field(
+        description="What a part has at most, before compression.", examples=[1_000_000_000]
+    )
+    numbers: SplitNumbers = Field(
+        description="How parts are numbered in their names: 001, or -1. Adobe's pages have both: ask.", examples=["001"]
+    )
+
+
 class AudienceManagerSpec(FileDestinationSpec):
     """A server-to-server destination as Audience Manager has it, with many segments."""
 
@@ -69,6 +80,14 @@ class AudienceManagerSpec(FileDestinationSpec):
     )
     separator: Separator = Field(
         default="space", description="What parts id, segments and removed segments.", examples=["tab"]
+    )
+    control_file: bool = Field(
+        default=False, description="Send a .info file after each file: its name, size, lines and MD5.", examples=[True]
+    )
+    split: SplitSpec | None = Field(
+        default=None,
+        description="Send large files in parts; without it, a file is one.",
+        examples=[{"max_bytes": 1_000_000_000, "numbers": "001"}],
     )
     segments: Annotated[dict[TraitName, SegmentSpec], Field(min_length=1)] = Field(
         description="Trait that says who is in it: segment, in the order of the file.", examples=[_SEGMENTS]

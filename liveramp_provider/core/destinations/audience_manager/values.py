@@ -29,8 +29,14 @@ _PARTING = re.compile(f"[{COMMA}{''.join(SEPARATORS.values())}]")
 
 def destination_of(spec: AudienceManagerSpec, reading: Reading) -> AudienceManager:
     """The destination that `spec` describes; all that is wrong with it is reported."""
+    if spec.control_file and spec.path.startswith("s3://"):
+        hint = "Leave it out, unless your receiver expects such files."
+        reading.report(("control_file",), "LiveRamp takes every object below a prefix for data", hint, warning=True)
     return AudienceManager(
         **file_destination(spec, reading),
+        control_file=spec.control_file,
+        split_bytes=spec.split.max_bytes if spec.split else None,
+        split_numbers=spec.split.numbers if spec.split else "001",
         # What is delivered late would put back an older day.
         update_method="full_refresh",
         filename=f"{spec.sync_type}_{spec.destination_id}_{{kind}}_{spec.client}_{{sync}}_{{timestamp}}",
