@@ -19,7 +19,7 @@ from liveramp_provider.core.errors import DeliveryBusyError, DeliveryInDoubtErro
 from liveramp_provider.core.ledger import Claim, Delivery, Health, Outcome, State, delivery_id, header_digest, resolve
 from liveramp_provider.core.ledger.acceptances import acceptances
 from liveramp_provider.core.ledger.ledger import LEASE_S
-from liveramp_provider.core.ledger.records import UtcDateTime, metadata
+from liveramp_provider.core.ledger.records import UtcDateTime, metadata, place_to_look
 from tests.deliveries import DAY, NAME, sealed_file
 
 if TYPE_CHECKING:
@@ -355,6 +355,28 @@ def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> Non
     assert (delivered.proof, delivered.in_doubt) == ("E3", False)
     claim.doubt("nobody can know")
     assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", True)
+
+
+def test_one_step_at_a_time(ledger: Ledger, file: SealedFile) -> None:
+    """Of two that hold the same claim, one goes on; the other finds that it did."""
+    claim = claimed(ledger, file, State.SEALED)
+    copy = Claim(ledger, claim.delivery)
+    claim.advance(State.UPLOADING)
+    with pytest.raises(LedgerError, match="took this delivery over"):
+        copy.advance(State.UPLOADING)
+
+
+@pytest.mark.parametrize(
+    ("folder", "where"),
+    [
+        ("/drop", ("LiveRamp", "LiveRamp's Files page")),
+        ("s3://drop/vip", ("LiveRamp", "LiveRamp's Files page")),
+        ("liveintent://12345/vip", ("LiveIntent", "the audience's uploads at LiveIntent")),
+    ],
+)
+def test_where_a_person_looks(folder: str, where: tuple[str, str]) -> None:
+    """Each receiver shows what arrived at a place of its own."""
+    assert place_to_look(folder) == where
 
 
 @pytest.mark.usefixtures("far_zone")
