@@ -142,13 +142,13 @@ def test_the_words_of_every_objection() -> None:
     past = Past(newest=known, last=known, before=known)
     bad = due(header=("CCID",), members=10)
     assert [objection.words for objection in objections(bad, there, past)] == [
-        "it is of 2026-11-20, and 2026-11-22 was delivered already: by full_refresh LiveRamp would go back to the older "
-        "day until the next delivery",
+        "it is of 2026-11-20, and 2026-11-22 was delivered already: by full_refresh LiveRamp would go back to the "
+        "older day until the next delivery",
         f"its header is not that of {known.name}, which was delivered last: LiveRamp would pause it, and every later "
-        "file behind it, until a person there maps it. Put columns and delimiter back as they were, or agree on the new "
-        "ones with LiveRamp first",
-        "10 members, and 2026-11-22 had 100: 90.0% fewer (limit 50%, guards.max_shrink). Look for what is missing in the "
-        "sources and in the build task's account",
+        "file behind it, until a person there maps it. Put columns and delimiter back as they were, or agree on the "
+        "new ones with LiveRamp first",
+        "10 members, and 2026-11-22 had 100: 90.0% fewer (limit 50%, guards.max_shrink). Look for what is missing in "
+        "the sources and in the build task's account",
     ]
 
 
