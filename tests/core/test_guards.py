@@ -135,6 +135,23 @@ def test_another_header(header: tuple[str, ...]) -> None:
     assert header_objection(due(), past, destination(FOLDER)) is None
 
 
+def test_the_words_of_every_objection() -> None:
+    """What is wrong, what would become of it, and what to look at."""
+    there = destination(FOLDER, update_method="full_refresh")
+    known = delivered(days=2, members=100)
+    past = Past(newest=known, last=known, before=known)
+    bad = due(header=("CCID",), members=10)
+    assert [objection.words for objection in objections(bad, there, past)] == [
+        "it is of 2026-11-20, and 2026-11-22 was delivered already: by full_refresh LiveRamp would go back to the "
+        "older day until the next delivery",
+        f"its header is not that of {known.name}, which was delivered last: LiveRamp would pause it, and every later "
+        "file behind it, until a person there maps it. Put columns and delimiter back as they were, or agree on the "
+        "new ones with LiveRamp first",
+        "10 members, and 2026-11-22 had 100: 90.0% fewer (limit 50%, guards.max_shrink). Look for what is missing in "
+        "the sources and in the build task's account",
+    ]
+
+
 def test_the_header_is_kept_as_it_always_was() -> None:
     """The digest in the ledgers that there are goes on meaning the same header, parted by commas."""
     assert header_digest(HEADER, delimiter=",") == header_digest(HEADER)

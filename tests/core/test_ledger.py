@@ -357,6 +357,15 @@ def test_what_a_delivery_says_of_itself(ledger: Ledger, file: SealedFile) -> Non
     assert (claim.delivery.proof, claim.delivery.in_doubt) == ("", True)
 
 
+def test_one_step_at_a_time(ledger: Ledger, file: SealedFile) -> None:
+    """Of two that hold the same claim, one goes on; the other finds that it did."""
+    claim = claimed(ledger, file, State.SEALED)
+    copy = Claim(ledger, claim.delivery, claim.receiver)
+    claim.advance(State.UPLOADING)
+    with pytest.raises(LedgerError, match="took this delivery over"):
+        copy.advance(State.UPLOADING)
+
+
 @pytest.mark.usefixtures("far_zone")
 def test_who_is_at_work_alongside(ledger: Ledger, file: SealedFile, ledger_database: LedgerDatabase) -> None:
     """Other slots of the same audience and destination, as long as a worker is at them."""

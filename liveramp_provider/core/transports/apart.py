@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def run_apart(work: Coroutine[Any, Any, _Result]) -> _Result:
         loop = runner.get_loop()
         task = loop.create_task(work)
         try:
-            return thread.submit(copy_context().run, loop.run_until_complete, task).result()
+            return thread.submit(loop.run_until_complete, task).result()
         except BaseException:
             if not task.done():
                 loop.call_soon_threadsafe(_end, loop, task)

@@ -47,6 +47,7 @@ class FaultyFolder(DropFolder):
         self._sessions = sessions
         self._arrived: Counter[int] = Counter()
         self._writes: Counter[int] = Counter()
+        self._written: set[Path] = set()
         self._hung_up = False
         self._channel = chan
         self._answers: BackwardAnswers | None = None
@@ -60,6 +61,8 @@ class FaultyFolder(DropFolder):
         if Fault.STALL_OPEN in faults:
             await self._stall()
         file = super().open(path, pflags, attrs)
+        if pflags & asyncssh.FXF_WRITE:
+            self._written.add(Path(os.fsdecode(cast("IO[bytes]", file).name)))
         self._arrived[id(file)] = self._writes[id(file)] = 0
         return file
 
@@ -166,7 +169,7 @@ class FaultyFolder(DropFolder):
 
     async def exit(self) -> None:
         """The session is over."""
-        self._receiver.session_ended()
+        self._receiver.session_ended(self._written)
         self._sessions.discard(self)
 
     async def _before_rename(self, faults: dict[Fault, int]) -> None:

@@ -1,6 +1,7 @@
 """When a receiver takes what lies in its folder, and what it got."""
 
 import threading
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ class Pickup(StrEnum):
     B = "takes it the moment it is renamed or closed"
     C = "as B, and tells nothing of any file"
     D = "renames nothing, and takes a file when it is closed"
-    E = "renames nothing, tells nothing of any file, and takes what is there when a session ends"
+    E = "renames nothing, tells nothing of any file, and takes what a session wrote when that session ends"
 
     @property
     def renames(self) -> bool:
@@ -47,14 +48,17 @@ class Receiver:
         if self._pickup in (Pickup.B, Pickup.C, Pickup.D):
             self._take(path)
 
-    def session_ended(self) -> None:
-        """A client has gone."""
+    def session_ended(self, written: Iterable[Path]) -> None:
+        """A client has gone, which opened these files to write them."""
         if self._pickup is Pickup.E:
-            self.look()
+            self._take_final(written)
 
     def look(self) -> None:
         """Take everything that has a final name."""
-        for path in sorted(path for path in self._root.rglob("*") if path.is_file() and is_final(path.name)):
+        self._take_final(path for path in self._root.rglob("*") if path.is_file())
+
+    def _take_final(self, paths: Iterable[Path]) -> None:
+        for path in sorted(path for path in paths if is_final(path.name)):
             self._take(path)
 
     def _take(self, path: Path) -> None:
