@@ -56,8 +56,8 @@ def receiver() -> Receiver:
 
 
 @pytest.fixture
-def delivering(receiver: Receiver, tmp_path: Path) -> Delivering:
-    return Delivering(sealed_file(tmp_path / "sealed"), tmp_path / "ledger" / "ledger.sqlite", "/drop", receiver)
+def delivering(receiver: Receiver, tmp_path: Path, ledger_file: Path) -> Delivering:
+    return Delivering(sealed_file(tmp_path / "sealed"), ledger_file, "/drop", receiver)
 
 
 def of(delivering: Delivering, **changes: Any) -> Any:
