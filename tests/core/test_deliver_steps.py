@@ -184,6 +184,24 @@ def test_what_was_delivered_meanwhile_counts(delivering: Delivering, monkeypatch
     assert found is not None
 
 
+def test_the_same_file_by_two_workers(
+    delivering: Delivering, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds at the claim that another has delivered meanwhile sends nothing, and says so."""
+    claim = type(delivering.ledger).claim
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        delivering.deliver(holder="run 2")
+        return claim(*arguments, **named)
+
+    monkeypatch.setattr(type(delivering.ledger), "claim", late)
+    receipt = delivering.deliver()
+    assert receipt.sent_now is False
+    assert receipt == delivering.deliver()
+    assert receiver.came == [NAME]
+
+
 @pytest.mark.parametrize(("began", "now"), [("/drop", "s3://drop/vip"), ("s3://drop/vip", "/drop")])
 def test_another_way_is_no_way_on(began: str, now: str, delivering: Delivering, receiver: Receiver) -> None:
     """What one way may have brought there is not sent by the other: the former path has to come back first."""
