@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from liveramp_provider.core.ledger import Ledger
 from liveramp_provider.core.staging import Staging
 from tests.s3 import S3Server
 
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
 
     #: Gives every worker, that is every task, a staging of its own; all lead to the same place.
     Worker = Callable[[], Staging]
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of the newest schema; its migrations take longer than many a test."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
+    Ledger.in_file(path)
+    return path
+
+
+@pytest.fixture
+def ledger_file(empty_ledger: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    folder = tmp_path / "ledger"
+    folder.mkdir(mode=0o700)
+    return shutil.copy(empty_ledger, folder / "ledger.sqlite")
 
 
 @pytest.fixture(scope="session")

@@ -56,8 +56,8 @@ def receiver() -> Receiver:
 
 
 @pytest.fixture
-def delivering(receiver: Receiver, tmp_path: Path) -> Delivering:
-    return Delivering(sealed_file(tmp_path / "sealed"), tmp_path / "ledger" / "ledger.sqlite", "/drop", receiver)
+def delivering(receiver: Receiver, tmp_path: Path, ledger_file: Path) -> Delivering:
+    return Delivering(sealed_file(tmp_path / "sealed"), ledger_file, "/drop", receiver)
 
 
 def of(delivering: Delivering, **changes: Any) -> Any:
@@ -182,6 +182,24 @@ def test_what_was_delivered_meanwhile_counts(delivering: Delivering, monkeypatch
         delivering.deliver(update_method="full_refresh")
     found = delivering.ledger.find(delivering.claim(holder="run 3").delivery.delivery_id)
     assert found is not None
+
+
+def test_the_same_file_by_two_workers(
+    delivering: Delivering, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds at the claim that another has delivered meanwhile sends nothing, and says so."""
+    claim = type(delivering.ledger).claim
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        delivering.deliver(holder="run 2")
+        return claim(*arguments, **named)
+
+    monkeypatch.setattr(type(delivering.ledger), "claim", late)
+    receipt = delivering.deliver()
+    assert receipt.sent_now is False
+    assert receipt == delivering.deliver()
+    assert receiver.came == [NAME]
 
 
 @pytest.mark.parametrize(("began", "now"), [("/drop", "s3://drop/vip"), ("s3://drop/vip", "/drop")])

@@ -125,12 +125,11 @@ class Sending:
 
 
 @pytest.fixture
-def sending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sending:
+def sending(tmp_path: Path, ledger_file: Path, monkeypatch: pytest.MonkeyPatch) -> Sending:
     slept: list[float] = []
     nothing: Any = None
     monkeypatch.setattr(transport_module, "sleep", slept.append)
     file = sealed_file(tmp_path / "sealed", CONTENT)
-    ledger_file = tmp_path / "ledger" / "ledger.sqlite"
     return Sending(Delivering(file, ledger_file, "s3://drop/us/vip", nothing), Client(), slept)
 
 

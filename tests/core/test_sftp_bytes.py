@@ -68,13 +68,13 @@ class Upload:
 
 
 @pytest.fixture
-def upload(tmp_path: Path) -> Upload:
-    return upload_of(CONTENT, tmp_path)
+def upload(tmp_path: Path, ledger_file: Path) -> Upload:
+    return upload_of(CONTENT, tmp_path, ledger_file)
 
 
-def upload_of(content: bytes, tmp_path: Path) -> Upload:
+def upload_of(content: bytes, tmp_path: Path, ledger_file: Path) -> Upload:
     file = sealed_file(tmp_path / "sealed", content)
-    ledger = Ledger.in_file(tmp_path / "ledger" / "ledger.sqlite")
+    ledger = Ledger.in_file(ledger_file)
     return Upload(file.path, ledger.claim(file, folder="/drop", holder="run 1"))
 
 
@@ -82,10 +82,10 @@ def upload_of(content: bytes, tmp_path: Path) -> Upload:
     ("size", "lengths"),
     [(1, [1]), (2, [1, 1]), (1000, [999, 1]), (1001, [1000, 1]), (2500, [1000, 1000, 499, 1])],
 )
-def test_the_last_byte_goes_by_itself(size: int, lengths: list[int], tmp_path: Path) -> None:
+def test_the_last_byte_goes_by_itself(size: int, lengths: list[int], tmp_path: Path, ledger_file: Path) -> None:
     """All others are acknowledged before it is sent, so a file of full size has no hole."""
     remote = Remote(size=size)
-    assert upload_of(CONTENT[:size], tmp_path).to(remote) == size
+    assert upload_of(CONTENT[:size], tmp_path, ledger_file).to(remote) == size
     assert [len(piece) for piece in remote.pieces] == lengths
     assert b"".join(remote.pieces) == CONTENT[:size]
 

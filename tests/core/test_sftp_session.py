@@ -103,7 +103,7 @@ def test_keys_to_log_in_with(key: asyncssh.SSHKey) -> None:
     """The connection's own key and no other; with its passphrase, if it has one."""
     assert sftp_session._client_keys(ENDPOINT) is None
     for passphrase in ("", "open"):
-        text = key.export_private_key(passphrase=passphrase or None).decode()
+        text = key.export_private_key("pkcs8-pem", passphrase or None).decode()
         read = sftp_session._client_keys(replace(ENDPOINT, private_key=text, passphrase=passphrase))
         assert read is not None
         assert [one.get_fingerprint() for one in read] == [key.get_fingerprint()]
@@ -112,7 +112,7 @@ def test_keys_to_log_in_with(key: asyncssh.SSHKey) -> None:
 @pytest.mark.parametrize("passphrase", ["", "guess"])
 def test_a_key_that_cannot_be_read(passphrase: str, key: asyncssh.SSHKey) -> None:
     """A wrong passphrase, and what is no key, are faults of the connection; neither is quoted."""
-    locked = key.export_private_key(passphrase="open").decode()
+    locked = key.export_private_key("pkcs8-pem", "open").decode()
     for text in (locked, "no key"):
         with pytest.raises(ConnectionConfigError) as unread:
             sftp_session._client_keys(replace(ENDPOINT, private_key=text, passphrase=passphrase))

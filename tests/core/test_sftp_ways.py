@@ -131,10 +131,10 @@ class Sending:
 
 
 @pytest.fixture
-def sending(tmp_path: Path) -> Sending:
+def sending(tmp_path: Path, ledger_file: Path) -> Sending:
     nothing: Any = None
     file = sealed_file(tmp_path / "sealed", CONTENT)
-    return Sending(Delivering(file, tmp_path / "ledger" / "ledger.sqlite", "/drop", nothing), Server())
+    return Sending(Delivering(file, ledger_file, "/drop", nothing), Server())
 
 
 def test_by_rename(sending: Sending) -> None:
