@@ -440,7 +440,12 @@ ROWS = (
         number=65,
         fault="code changed on purpose (mutants)",
         promise="seen by a test",
-        why="a matter of the tests, not of a delivery",
+        why="[how good the tests are](#how-good-the-tests-are)",
     ),
-    Row(number=66, fault="branches no test takes", promise="none", why="as 65"),
+    Row(
+        number=66,
+        fault="branches no test takes",
+        promise="none",
+        why="[how good the tests are](#how-good-the-tests-are)",
+    ),
 )
