@@ -18,8 +18,10 @@ import secrets
 import threading
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any, Literal
 
+from liveramp_provider.testing.private_files import append_private, private_folder
 from liveramp_provider.testing.serving import Served, hang_up
 
 #: The calls that the fake knows.
@@ -100,8 +102,14 @@ class FakeEventsEndpoint(Served[Call, EventsFault]):
     known_as = "the fake endpoint"
     handler = _Handler
 
-    def __init__(self, *, api_key_header: str = "X-Api-Key", app_id_header: str = "X-App-Id") -> None:
-        """Make the endpoint; it does not serve yet."""
+    def __init__(
+        self, *, api_key_header: str = "X-Api-Key", app_id_header: str = "X-App-Id", home: Path | None = None
+    ) -> None:
+        """Make the endpoint; it does not serve yet.
+
+        :param home: Folder that keeps the messages over restarts; made if it is missing, mode 0700. Without it, nothing
+            is kept.
+        """
         super().__init__()
         self.path = "/v1/batch"
         self.headers = {
@@ -111,6 +119,9 @@ class FakeEventsEndpoint(Served[Call, EventsFault]):
         self._names = (api_key_header, app_id_header)
         #: Every message that came, the first of an id, in the order in which they came.
         self.messages: list[dict[str, Any]] = []
+        self._kept_in = private_folder(home) / "messages.jsonl" if home else None
+        if self._kept_in is not None and self._kept_in.exists():
+            self.messages = [json.loads(line) for line in self._kept_in.read_bytes().splitlines()]
         #: How many came once more.
         self.repeated = 0
         #: How many messages each batch had, and the id of the batch.
@@ -147,6 +158,8 @@ class FakeEventsEndpoint(Served[Call, EventsFault]):
             known = {message["messageId"] for message in self.messages}
             new = [message for message in batch if message["messageId"] not in known]
             self.messages += new
+            if self._kept_in is not None:
+                append_private(self._kept_in, b"".join(json.dumps(message).encode() + b"\n" for message in new))
             self.repeated += len(batch) - len(new)
             self.batches.append((len(batch), headers.get("Idempotency-Key", "")))
         return 0

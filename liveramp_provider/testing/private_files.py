@@ -1,4 +1,4 @@
-"""Folders and files that only their owner can read, written whole or not at all."""
+"""Folders and files that only their owner can read."""
 
 import os
 from collections.abc import Callable
@@ -22,6 +22,12 @@ def write_private(path: Path, content: bytes) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
     draft.replace(path)
+
+
+def append_private(path: Path, content: bytes) -> None:
+    """Add `content` to the end of `path`, mode 0600; made if it is missing."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+        file.write(content)
 
 
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol, Self
 
 from liveramp_provider.core.destinations.liveintent import LiveIntent
+from liveramp_provider.testing.stand_ins.events import EventsStandIn
 from liveramp_provider.testing.stand_ins.files import S3StandIn, SftpStandIn
 from liveramp_provider.testing.stand_ins.held import Held, mismatches
 from liveramp_provider.testing.stand_ins.liveintent import LiveIntentStandIn
@@ -103,6 +104,8 @@ def _stand_in(home: Path, audience: Audience, destinations: Sequence[Destination
     accounts = [there for there in destinations if isinstance(there, LiveIntent)]
     if len(accounts) == len(destinations):
         return LiveIntentStandIn(home, accounts)
+    if all(there.by_messages for there in destinations):
+        return EventsStandIn(home, audience)
     if any(there.by_api for there in destinations):
         receivers = ", ".join(there.receiver for there in destinations if there.by_api)
         raise ValueError(f"nothing on this machine plays {receivers}.")
