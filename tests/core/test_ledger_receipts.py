@@ -80,7 +80,7 @@ def test_only_a_committed_delivery_has_one(ledger: Ledger, file: SealedFile, led
     """None before the commit, one with it, and none more for a rerun, a release or a zombie."""
     claim = claimed(ledger, file, State.INTENT)
     assert lines(ledger_database) == []
-    zombie = Claim(ledger, claim.delivery)
+    zombie = Claim(ledger, claim.delivery, claim.receiver)
     claim.advance(State.COMMITTED, committed_at=datetime.now(UTC), evidence="E3")
     claim.release()
     ledger.claim(file, folder=FOLDER, holder="run 2")

@@ -32,7 +32,7 @@ MEANING = {
     "Airflow's marks in a path", "no day in a path", "a key name too long",  # what a path says
     "Airflow's marks in a query", "no day in a query", "a day and none in a query", "a slip in a parameter",
     "an unknown parameter", "an empty query",  # what a query says
-    "a trait twice", "a trait called like the key", "an unknown trait",
+    "a trait twice", "a trait called like the key", "an unknown trait", "a destination named like a task",
     "a trait called like the snapshot day in expressions",  # other keys
     "unknown placeholder in a file name", "attribute in a file name", "no date in a file name",
     "no kind in a file name", "braces in a file name", "open brace in a file name", "a hidden file name",
