@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _SSHD = "/usr/sbin/sshd"
-_PATIENCE_S = 20
+_PATIENCE_S = 60
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:

@@ -66,7 +66,7 @@ def once(installation: Installation, sftp: FaultySftp) -> None:
 
 def test_execution_timeout(installation: Installation, sftp: FaultySftp) -> None:
     """Ended by Airflow's timeout, the task fails and its claim is free at once; the next run delivers."""
-    first = installation.run(dag=impatient(installation, retries=0, timeout=timedelta(seconds=2)))
+    first = installation.run(dag=impatient(installation, retries=0, timeout=timedelta(seconds=5)))
     assert sorted(first.tasks[name] for name in DELIVER) == ["failed", "success"]
     assert "AirflowTaskTimeout" in first.output
     assert {(one.state, one.lease_until < datetime.now(UTC)) for one in recorded(installation.ledger)} >= {

@@ -7,10 +7,7 @@ import gzip
 import hashlib
 import io
 import json
-import shutil
 import sqlite3
-import subprocess
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +16,7 @@ import pytest
 
 from liveramp_provider.testing.keys import pgp_keys
 from tests.airflow.conftest import CANARY, DAY, FOLDER, Installation
+from tests.key_owner import KeyOwner
 from tests.plain_reading import Column, Reading, device, pii, read_members
 from tests.servers import OpenSshServer
 
@@ -165,18 +163,14 @@ def test_the_search_for_leaks_finds_what_is_planted(installation: Installation, 
 
 def expired_key() -> tuple[str, str]:
     """A key that could be used in 2020 only: ASCII armour and fingerprint."""
-    home = Path(tempfile.mkdtemp(prefix="lr-"))
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--faked-system-time", "20200101T000000"]
+    then = {"at": "20200101T000000", "expires": "1d"}
+    owner = KeyOwner()
     try:
-        subprocess.run([*gpg, "--passphrase", "", "--quick-gen-key", "old", "rsa2048", "sign", "1d"], check=True)
-        listing = subprocess.run([*gpg, "--with-colons", "--list-keys"], check=True, capture_output=True, text=True)
-        fingerprint = next(line.split(":")[9] for line in listing.stdout.splitlines() if line.startswith("fpr"))
-        subprocess.run([*gpg, "--passphrase", "", "--quick-add-key", fingerprint, "rsa2048", "encr", "1d"], check=True)
-        armour = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True, text=True).stdout
+        primary = owner.primary(**then)
+        owner.subkey(primary, **then)
+        return owner.public(primary).decode(), primary
     finally:
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
-        shutil.rmtree(home)
-    return armour, fingerprint
+        owner.close()
 
 
 def connect(installation: Installation, box: LiveRampBox, **changes: Any) -> None:

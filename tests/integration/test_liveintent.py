@@ -443,7 +443,7 @@ def test_an_upload_that_cannot_be_read(fake: FakeLiveIntent, tmp_path: Path) -> 
 
 def test_what_was_asked_is_logged(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:
     """The line that httpx logs of every request is there, but for the one whose address is a secret."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="httpx")
     delivering.deliver()
     assert "HTTP Request: GET http" in caplog.text
     assert "HTTP Request: PUT" not in caplog.text
