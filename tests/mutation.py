@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _FOUND = Path("mutants")
 
 #: A change that gets through tests of so many seconds counts as not seen, though a longer test may see it.
-SECONDS_PER_CHANGE = 5
+SECONDS_PER_CHANGE = 10
 
 #: Two cores, and tests that wait.
 AT_ONCE = 3
