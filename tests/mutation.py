@@ -186,7 +186,7 @@ def main() -> int:
     lines = [
         "| module | changes | seen by a test | not seen | score | mypy lets pass | of these seen |",
         "|---|---|---|---|---|---|---|",
-        *(row(f"`{module}.py`", changes, refused) for module, changes in found.items()),
+        *(row(f"`{module}`", changes, refused) for module, changes in found.items()),
         row("**all**", in_all, refused),
         "",
         *(f"{change}: {outcome}" for change, outcome in in_all.items() if outcome not in SEEN),
