@@ -3,7 +3,7 @@
 # make test  – install what the tests need, then lint, types, import contracts and all tests
 # make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB, all demos
 # make faults – the table of docs/reliability.md; half an hour
-# make coverage – whether the tests take every branch of the code that delivers; 4 minutes
+# make coverage – whether the tests take every branch of the code that delivers; some minutes
 # make mutants – the code that delivers, changed in every small way: which changes no test sees; hours
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
