@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from liveramp_provider.core.artifacts import SealedFile
 from liveramp_provider.core.destinations.liveramp import LiveRamp
+from liveramp_provider.core.errors import LiveRampError, TransportError
 from liveramp_provider.core.guards.acceptance import NOTHING_ACCEPTED
 from liveramp_provider.core.ledger import Ledger
 from liveramp_provider.core.ledger.reading import recorded
@@ -160,6 +161,17 @@ class Delivering:
             why=why,
             acceptance=acceptance,
         )
+
+    def tried(self, tries: int = 4) -> str:
+        """How it ends after some tries: the evidence, or the error."""
+        for _ in range(tries):
+            try:
+                return self.deliver().evidence
+            except TransportError:
+                continue
+            except LiveRampError as error:
+                return type(error).__name__
+        return "still trying"
 
     def claim(self, *way: State, holder: str = "run 1") -> Claim:
         """A claim that has come the way through these states, its upload named ``.upload.tmp``."""

@@ -131,18 +131,6 @@ _NOTHING_DONE = (Fault.HANGS_UP, Fault.INTERNAL_ERROR, Fault.PATIENCE)
 _DONE = (Fault.LOST_ANSWER, Fault.LATE_ERROR)
 
 
-def tried(delivering: Delivering, tries: int = 4) -> str:
-    """How it ends after some tries: the evidence, or the error."""
-    for _ in range(tries):
-        try:
-            return delivering.deliver().evidence
-        except TransportError:
-            continue
-        except LiveRampError as error:
-            return type(error).__name__
-    return "still trying"
-
-
 @pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("fault", [*_NOTHING_DONE, *_DONE, Fault.NO_JSON])
 @pytest.mark.parametrize("call", ["ListAudiences", "CreateAudience", "SignedUrl", "ListUploads"])
@@ -152,7 +140,7 @@ def test_faults_before_the_upload(
     """Whatever call fails before the file is sent, and how, there is one audience and one upload in the end."""
     monkeypatch.setattr(liveintent_api, "sleep", lambda _: None)
     fake.misbehave(fault, times, call=call)
-    assert tried(delivering, 6) == "E6"
+    assert delivering.tried(6) == "E6"
     assert (len(fake.audiences), len(fake.uploads)) == (1, 1)
 
 
@@ -160,7 +148,7 @@ def test_faults_before_the_upload(
 def test_lost_answer_of_the_creation(fault: Fault, delivering: Delivering, fake: FakeLiveIntent) -> None:
     """An audience whose creation was not answered is found again in the same try."""
     fake.misbehave(fault, call="CreateAudience")
-    assert tried(delivering, tries=1) == "E6"
+    assert delivering.tried(tries=1) == "E6"
     assert len(fake.audiences) == 1
 
 
@@ -170,7 +158,7 @@ def test_lost_answer_of_the_upload(fault: Fault, tells_names: bool, tmp_path: Pa
     """The list of uploads has the file, by its name or as one more of its kind: it is not sent again."""
     with FakeLiveIntent(actions=["add"], tells_names=tells_names) as fake:
         fake.misbehave(fault, call="Put")
-        assert tried(delivering_to(fake, tmp_path)) == "L"
+        assert delivering_to(fake, tmp_path).tried() == "L"
         assert len(fake.uploads) == 1
 
 
@@ -207,7 +195,7 @@ def test_a_late_entry(fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.
 def test_resend(fake: FakeLiveIntent, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With `on_doubt: resend`, what nobody lists is sent again by the next try."""
     fake.misbehave(Fault.HANGS_UP, call="Put")
-    assert tried(delivering_to(fake, tmp_path, resend=True)) == "E6"
+    assert delivering_to(fake, tmp_path, resend=True).tried() == "E6"
     assert len(fake.uploads) == 1
     assert f"deliver: {NAME} may have arrived; it is sent again, as on_doubt says" in caplog.messages
 
@@ -376,7 +364,7 @@ def test_kill(call: str, after: bool, ends: str, delivering: Delivering, fake: F
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    assert tried(delivering) == ends
+    assert delivering.tried() == ends
     assert (len(fake.audiences), len(fake.uploads)) == (1, 0 if ends == "DeliveryInDoubtError" else 1)
 
 

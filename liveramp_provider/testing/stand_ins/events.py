@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from liveramp_provider.core.naming import delivered_name
 from liveramp_provider.testing.events import FakeEventsEndpoint
+from liveramp_provider.testing.stand_ins.api import ApiStandIn
 from liveramp_provider.testing.stand_ins.held import Held
 
 if TYPE_CHECKING:
@@ -18,31 +19,17 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destination import DeliveryFile, Destination
 
 
-class EventsStandIn:
+class EventsStandIn(ApiStandIn[FakeEventsEndpoint]):
     """One endpoint. It gets messages and no files: what came of a file, the day of the messages tells."""
-
-    keys = None
 
     def __init__(self, home: Path, audience: Audience) -> None:
         self._audience = audience
-        self.fake = FakeEventsEndpoint(home=home)
-
-    def __enter__(self) -> Self:
-        """Start the server."""
-        self.fake.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.fake.__exit__(None, None, None)
+        super().__init__(FakeEventsEndpoint(home=home))
 
     @property
     def greeting(self) -> str:
         """Where it is."""
         return f"A fake endpoint for messages listens at {self.fake.url}"
-
-    def connection_json(self) -> str:
-        """The way to it, as an Airflow connection."""
-        return self.fake.connection_json()
 
     def arrivals(self) -> tuple[str, ...]:
         """What has come, a sentence each."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from liveramp_provider.testing.liveintent import FakeLiveIntent
+from liveramp_provider.testing.stand_ins.api import ApiStandIn
 from liveramp_provider.testing.stand_ins.held import Held
 
 if TYPE_CHECKING:
@@ -16,43 +17,30 @@ if TYPE_CHECKING:
     from liveramp_provider.core.destinations.liveintent import LiveIntent
 
 
-class LiveIntentStandIn:
+class LiveIntentStandIn(ApiStandIn[FakeLiveIntent]):
     """One account; it knows the actions that the audience file names.
 
     :raises ValueError: The connection leads to two accounts.
     """
-
-    keys = None
 
     def __init__(self, home: Path, destinations: Sequence[LiveIntent]) -> None:
         accounts = {(there.account_id, there.data_provider_id) for there in destinations}
         if len(accounts) > 1:
             raise ValueError("this machine has one account at LiveIntent for each connection.")
         account_id, data_provider_id = accounts.pop()
-        self.fake = FakeLiveIntent(
+        fake = FakeLiveIntent(
             actions={there.action for there in destinations},
             account_id=account_id,
             data_provider_id=data_provider_id,
             read_after=0,
             home=home,
         )
-
-    def __enter__(self) -> Self:
-        """Start the server."""
-        self.fake.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.fake.__exit__(None, None, None)
+        super().__init__(fake)
 
     @property
     def greeting(self) -> str:
         """Where it is."""
         return f"A fake LiveIntent listens at {self.fake.url}"
-
-    def connection_json(self) -> str:
-        """The way to it, as an Airflow connection."""
-        return self.fake.connection_json()
 
     def arrivals(self) -> tuple[str, ...]:
         """What has come, a sentence each."""
