@@ -38,6 +38,16 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.002)
 
 
+def certificate_in(folder: Path, *, user: str | None = None) -> Path:
+    """A new certificate for 127.0.0.1, its own authority, with ``server.key`` beside it; both belong to `user`."""
+    certificate = folder / "server.crt"
+    subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", folder / "server.key", "-out", certificate)
+    make = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "1", *subject, *files]
+    subprocess.run(make, check=True, capture_output=True, user=user)
+    return certificate
+
+
 class OpenSshServer:
     """Debian's sshd on 127.0.0.1 with internal-sftp, for the user who runs the tests and one key; a context manager.
 
@@ -208,11 +218,7 @@ class PostgresServer:
 
     def accept_only_tls(self) -> Path:
         """From now on nobody gets in without TLS; its certificate, which is its own authority, for ``sslrootcert``."""
-        certificate = self._data / "server.crt"
-        subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
-        files = ("-keyout", self._data / "server.key", "-out", certificate)
-        make = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "1", *subject, *files]
-        subprocess.run(make, check=True, capture_output=True, user=self._account)
+        certificate = certificate_in(self._data, user=self._account)
         (self._data / "pg_hba.conf").write_text("hostssl all all all trust\n")
         self._run("psql", *self._address, "--quiet", "--command=alter system set ssl = on", "airflow")
         self._run("pg_ctl", "reload", "--silent", "--pgdata=.")

@@ -1,11 +1,14 @@
-"""What an answer by HTTP means for the next try; the answers are made here, without a server."""
+"""What an answer by HTTP means for the next try, and whom a request is sent to at all."""
 
 from __future__ import annotations
 
+import ssl
+import threading
+from contextlib import contextmanager
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from liveramp_provider.core.errors import (
@@ -15,11 +18,14 @@ from liveramp_provider.core.errors import (
     RemoteFolderError,
     TransportError,
 )
+from liveramp_provider.core.transports import http_answers
 from liveramp_provider.core.transports.http_answers import LostAnswerError, PatienceError, answer_to
 from liveramp_provider.core.transports.liveintent_api import _of_the_api, _of_the_signed_address
+from tests.servers import certificate_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 THERE = "https://liveintent.example"
 SIGNED = "the signed address"
@@ -29,12 +35,58 @@ REFUSAL: dict[str, Callable[[int], Exception]] = {
 }
 
 
+@contextmanager
+def answering(status: int, headers: dict[str, str] | None = None, *, certificate: Path | None = None) -> Iterator[str]:
+    """The address of a server that answers every PUT like that; with a certificate, by HTTPS."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        if certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate, certificate.with_name("server.key"))
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def error_of(place: str, status: int, headers: dict[str, str] | None = None) -> LiveRampError:
     """What is raised where a request is answered like that."""
-    answered = httpx.MockTransport(lambda _: httpx.Response(status, headers=headers))
-    with httpx.Client(transport=answered) as client, pytest.raises(LiveRampError) as raised:
-        answer_to(client, "PUT", THERE, place=place, refusal=REFUSAL[place])
+    with answering(status, headers) as url, pytest.raises(LiveRampError) as raised:
+        answer_to("PUT", url, place=place, refusal=REFUSAL[place])
     return raised.value
+
+
+@pytest.fixture
+def new_trust() -> Iterator[None]:
+    """Certificates to trust are read anew, in the test and after it."""
+    http_answers.trusted.cache_clear()
+    yield
+    http_answers.trusted.cache_clear()
+
+
+@pytest.mark.usefixtures("new_trust")
+def test_whom_it_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes to a server whose certificate nobody knows; SSL_CERT_FILE makes a company's own authority known."""
+    certificate = certificate_in(tmp_path)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with answering(200, certificate=certificate) as url:
+        ask = partial(answer_to, "PUT", url, place=THERE, refusal=REFUSAL[THERE])
+        with pytest.raises(TransportError, match=r"cannot be reached \(ConnectError\)\.$") as met:
+            ask()
+        assert not isinstance(met.value, LostAnswerError)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        http_answers.trusted.cache_clear()
+        assert ask().status_code == 200
 
 
 @pytest.mark.parametrize(

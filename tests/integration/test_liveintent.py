@@ -26,8 +26,8 @@ from liveramp_provider.core.errors import (
     TransportError,
 )
 from liveramp_provider.core.ledger import State
+from liveramp_provider.core.transports import http_answers, liveintent_api
 from liveramp_provider.core.transports import liveintent as transport_module
-from liveramp_provider.core.transports import liveintent_api
 from liveramp_provider.core.transports.liveintent import LiveIntentTransport, Watched, outcome_of
 from liveramp_provider.core.transports.liveintent_api import LiveIntentApi, LostAnswerError
 from liveramp_provider.testing import FakeLiveIntent
@@ -235,7 +235,7 @@ def test_a_server_that_says_nothing(
     call: str, fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not waited for without end, and what it was asked may have been done."""
-    monkeypatch.setattr(liveintent_api, "TIMEOUT", 0.2)
+    monkeypatch.setattr(http_answers, "TIMEOUT", 0.2)
     file = tmp_path / "file"
     file.write_bytes(CONTENT)
     with socket.create_server(("127.0.0.1", 0)) as silent:

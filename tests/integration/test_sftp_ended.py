@@ -65,6 +65,19 @@ def test_tidying_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended == [0, 1, 2]
 
 
+def test_ended_while_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is called away while the work is handed over leaves nothing running, and its error comes out."""
+    start = threading.Thread.start
+
+    def start_and_end(thread: threading.Thread) -> None:
+        start(thread)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_end)
+    with pytest.raises(Ended):
+        apart.run_apart(asyncio.sleep(2))
+
+
 @pytest.mark.parametrize("at_mib", [0, 1, 4, 8, 13, 20])
 def test_ended(at_mib: int, server: OpenSshServer, folder: Path, tmp_path: Path) -> None:
     """However much has arrived: the error comes out, nothing lies at the server, and another run can send at once."""

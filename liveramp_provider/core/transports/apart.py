@@ -26,6 +26,8 @@ def run_apart(work: Coroutine[Any, Any, _Result]) -> _Result:
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, ThreadPoolExecutor(1) as thread:
         loop = runner.get_loop()
         task = loop.create_task(work)
+        # The thread begins before there is anything to leave running.
+        thread.submit(bool).result()
         try:
             return thread.submit(loop.run_until_complete, task).result()
         except BaseException:

@@ -33,10 +33,8 @@ from liveramp_provider.core.transports import freed_on_failure
 from liveramp_provider.core.transports.http_answers import (
     MAX_RETRY_AFTER_S,
     PAUSES_S,
-    TIMEOUT,
     LostAnswerError,
     answer_to,
-    trusted,
 )
 
 if TYPE_CHECKING:
@@ -66,8 +64,6 @@ class EventsEndpoint:
     def post(self, batch: Sequence[bytes]) -> None:
         """Send the JSON texts of `batch`, in the form of Segment's batches; when this returns, they were taken.
 
-        A connection of its own for each: one that the other side has just closed would lose an answer for nothing.
-
         :raises LostAnswerError: They may have been taken.
         :raises TransportError: They were not.
         :raises CredentialsError: The keys were refused.
@@ -78,16 +74,14 @@ class EventsEndpoint:
         # The batch's id: the same messages in the same order have the same one.
         own = {"Content-Type": "application/json", "Idempotency-Key": hashlib.sha256(body).hexdigest()}
         headers = {**dict(self.headers), **own}
-        with httpx.Client(timeout=TIMEOUT, verify=trusted()) as client:
-            answer_to(
-                client,
-                "POST",
-                self.url,
-                place=self.url,
-                refusal=partial(_refusal, place=self.url),
-                content=body,
-                headers=headers,
-            )
+        answer_to(
+            "POST",
+            self.url,
+            place=self.url,
+            refusal=partial(_refusal, place=self.url),
+            content=body,
+            headers=headers,
+        )
 
 
 def _refusal(status: int, place: str) -> Exception:

@@ -46,9 +46,11 @@ def trusted() -> ssl.SSLContext:
 
 
 def answer_to(
-    client: httpx.Client, method: str, url: str, *, place: str, refusal: Callable[[int], Exception], **request: Any
+    method: str, url: str, *, place: str, refusal: Callable[[int], Exception], **request: Any
 ) -> httpx.Response:
     """The good answer to a request, or an error that says what became of it.
+
+    A connection of its own for each: one that the other side has just closed would lose an answer for nothing.
 
     :param place: What errors call the address.
     :param refusal: The error of a status that says no; nothing was done.
@@ -57,7 +59,7 @@ def answer_to(
     :raises TransportError: It was not, because nobody answers.
     """
     try:
-        answer = client.request(method, url, **request)
+        answer = httpx.request(method, url, timeout=TIMEOUT, verify=trusted(), **request)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         raise TransportError(f"{place} cannot be reached ({type(error).__name__}).") from None
     except httpx.HTTPError as error:

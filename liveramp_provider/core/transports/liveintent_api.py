@@ -19,11 +19,9 @@ from liveramp_provider.core.errors import CredentialsError, ReceiverRefusedError
 from liveramp_provider.core.transports.http_answers import (
     MAX_RETRY_AFTER_S,
     PAUSES_S,
-    TIMEOUT,
     LostAnswerError,
     PatienceError,
     answer_to,
-    trusted,
 )
 
 if TYPE_CHECKING:
@@ -124,16 +122,14 @@ class LiveIntentApi:
         :raises TransportError: They were not.
         :raises ReceiverRefusedError: They were not, and will not be.
         """
-        headers = {"Content-Type": "text/csv"}
-        with file.open("rb") as content, httpx.Client(timeout=TIMEOUT, verify=trusted()) as client:
+        with file.open("rb") as content:
             answer_to(
-                client,
                 "PUT",
                 signed_url,
                 place=_SIGNED,
                 refusal=_of_the_signed_address,
                 content=content,
-                headers=headers,
+                headers={"Content-Type": "text/csv"},
             )
 
     def uploads(self, audience: int) -> list[Upload]:
@@ -185,17 +181,14 @@ class LiveIntentApi:
         return self._ask(path, body=body)
 
     def _ask(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        method = "GET" if body is None else "POST"
-        headers = {"Authorization": f"Bearer {self.token}"}
-        with httpx.Client(timeout=TIMEOUT, verify=trusted(), headers=headers) as client:
-            answer = answer_to(
-                client,
-                method,
-                f"{self.url}{path}",
-                place=self.url,
-                refusal=partial(_of_the_api, place=self.url),
-                json=body,
-            )
+        answer = answer_to(
+            "GET" if body is None else "POST",
+            f"{self.url}{path}",
+            place=self.url,
+            refusal=partial(_of_the_api, place=self.url),
+            headers={"Authorization": f"Bearer {self.token}"},
+            json=body,
+        )
         try:
             told = answer.json()
         except ValueError:
