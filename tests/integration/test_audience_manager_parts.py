@@ -175,11 +175,42 @@ def test_a_day_in_parts_sent_again(sending: Sending) -> None:
     assert len(sending.receiver.controls) == 2
 
 
+def test_parts_without_a_control_file(sending: Sending) -> None:
+    """A receiver that wants to be told nothing gets the parts alone."""
+    sending.changes = SPLIT | {"control_file": False}
+    sending.send(people(1), day(0))
+    assert [name.endswith(".gz") for name in sending.receiver.came] == [True] * 3
+    assert sending.receiver.known == sending.expected(people(1))
+
+
+def unstage(sending: Sending, slot: str) -> None:
+    """Remove what was sealed of it."""
+    for path in (sending.home / "staging" / "vip" / str(day(0))).glob(f"build-*-{slot}-*/*"):
+        path.unlink()
+
+
 def test_a_part_that_is_gone(sending: Sending) -> None:
     """Where a part is not staged any more nothing of the day that is left is sent, and the way out is said."""
     made, (file,) = sending.build(people(1), day(0))
-    for path in (sending.home / "staging" / "vip" / str(day(0))).glob("build-*_2-*/*"):
-        path.unlink()
-    with pytest.raises(SealBrokenError, match="20914_2 is not staged any more"):
+    unstage(sending, "20914_2")
+    with pytest.raises(SealBrokenError) as met:
         sending.deliver(made, file)
+    assert str(met.value) == (
+        f"{file.name}: 20914_2 is not staged any more, and what is left of the day cannot be sent without it. "
+        "If nothing of it was delivered, clear its build task; else send the day again as a revision."
+    )
     assert [one.slot for one in recorded(sending.ledger_file)] == ["20914"]
+
+
+def test_a_first_part_that_is_gone(sending: Sending) -> None:
+    """When a try broke after the first part, and that is not staged any more, no other part is sent."""
+    made, (file,) = sending.build(people(1), day(0))
+    working = sending.transport
+    sending.transport = Failing(working, 2)
+    with pytest.raises(TransportError):
+        sending.deliver(made, file)
+    sending.transport = working
+    unstage(sending, "20914")
+    with pytest.raises(SealBrokenError, match="20914 is not staged any more"):
+        sending.deliver(made, file)
+    assert [one.slot for one in recorded(sending.ledger_file)] == ["20914", "20914_2"]
