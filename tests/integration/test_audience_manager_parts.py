@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from liveramp_provider.core.destination import Encryption
 from liveramp_provider.core.errors import DeliveryBusyError, OutOfOrderError, SealBrokenError, TransportError
 from liveramp_provider.core.ledger import Ledger, recorded
 from liveramp_provider.core.parts import parts_of
 from liveramp_provider.core.pipeline.deliver import deliver
+from liveramp_provider.testing import FakeS3
+from liveramp_provider.testing.keys import pgp_keys
 from tests.core.pipeline import workspace
-from tests.deliveries import way_to
+from tests.deliveries import way_to, way_to_s3
 from tests.integration.test_audience_manager import KINDS, People, Reader, Sending, day, device
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from liveramp_provider.core.ledger import Claim
     from liveramp_provider.core.transports import Transport
     from tests.servers import OpenSshServer
@@ -80,6 +83,42 @@ def test_parts_and_control_file(numbers: str, first: str, sending: Sending) -> N
     assert sorted(rows) == ["20914", "20914_2", "20914_3", "20914_info"]
     assert sum(rows.values()) == 60
     assert {one.members for one in recorded(sending.ledger_file)} == {60}
+
+
+def test_into_a_bucket(sending: Sending, tmp_path: Path) -> None:
+    """On S3 a full file, what changes it, their parts and control files come as they do by SFTP, each object once."""
+
+    def arrived(content: Path, key: str) -> None:
+        shutil.copy(content, sending.receiver.folder / Path(key).name)
+
+    with FakeS3(tmp_path / "s3", arrived=arrived) as s3:
+        sending.transport = way_to_s3(s3)
+        sending.changes = SPLIT | {"path": f"s3://{s3.bucket_name}/drop"}
+        for number in range(3):
+            sending.send(people(number), day(number))
+            assert sending.receiver.known == sending.expected(people(number))
+        assert {version.number for version in s3.writes()} == {1}
+    assert set(sending.receiver.modes) == {"full", "iter"}
+    assert len(sending.receiver.controls) == 3
+
+
+def test_encrypted(sending: Sending, tmp_path: Path) -> None:
+    """Parts are encrypted one by one, and what changes a file that was sent encrypted as well."""
+    keys = pgp_keys(tmp_path / "keys")
+    drop = sending.receiver.folder / "drop"
+    encryption = Encryption(recipients=(keys.fingerprint,), public_key=keys.folder / "public.asc", extension="gpg")
+    sending.changes = SPLIT | {"control_file": False, "encryption": encryption, "path": str(drop)}
+    for number in range(3):
+        drop.mkdir()
+        made, (file,) = sending.build(people(number), day(number))
+        sending.deliver(made, file)
+        for path in sorted(drop.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            assert path.suffix == ".gpg"
+            (sending.receiver.folder / path.stem).write_bytes(keys.decrypt(path)[0])
+        shutil.rmtree(drop)
+        sending.receiver.take()
+        assert sending.receiver.known == sending.expected(people(number))
+    assert set(sending.receiver.modes) == {"full", "iter"}
 
 
 def test_what_fits_is_one_file(sending: Sending) -> None:
