@@ -144,6 +144,8 @@ class FakeEventsEndpoint(Served[Call, EventsFault]):
             return 401
         if len(body) > _MAX_BATCH_BYTES:
             return 413
+        if headers.get("Content-Type") != "application/json":
+            return 415
         try:
             batch = json.loads(body)["batch"]
         except (ValueError, KeyError, TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from liveramp_provider.core.errors import (
     TransportError,
 )
 from liveramp_provider.core.transports import http_answers
+from liveramp_provider.core.transports.events import _refusal
 from liveramp_provider.core.transports.http_answers import LostAnswerError, PatienceError, answer_to
 from liveramp_provider.core.transports.liveintent_api import _of_the_api, _of_the_signed_address
 from tests.servers import certificate_in
@@ -29,10 +31,14 @@ if TYPE_CHECKING:
 
 THERE = "https://liveintent.example"
 SIGNED = "the signed address"
+MESSAGES = "https://messages.example"
 REFUSAL: dict[str, Callable[[int], Exception]] = {
     THERE: partial(_of_the_api, place=THERE),
     SIGNED: _of_the_signed_address,
+    MESSAGES: partial(_refusal, place=MESSAGES),
 }
+_KEYS = "Compare both, and the headers that carry them, with what the receiver told you."
+_SETTINGS = "Compare message, audience_key and batch_size in the audience file with what the receiver told you."
 
 
 @contextmanager
@@ -105,12 +111,30 @@ def test_whom_it_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             " refused what it was asked (400). Compare account_id, data_provider_id and action in the audience file "
             "with what LiveIntent told you.",
         ),
+        (401, MESSAGES, CredentialsError, f" refused the API key or the App ID (401). {_KEYS}"),
+        (403, MESSAGES, CredentialsError, f" refused the API key or the App ID (403). {_KEYS}"),
+        *(
+            (status, MESSAGES, RemoteFolderError, f" takes no messages ({status}). Compare the connection's endpoint.")
+            for status in (302, 404, 405, 410)
+        ),
+        (413, MESSAGES, ReceiverRefusedError, " refused a batch as too large (413). Lower batch_size."),
+        (400, MESSAGES, ReceiverRefusedError, f" refused a batch (400). {_SETTINGS}"),
     ],
 )
 def test_every_refusal(status: int, place: str, kind: type[LiveRampError], words: str) -> None:
     """What the answer means for the next try is said by the kind of the error, and to people by its words."""
     error = error_of(place, status)
     assert (type(error), str(error)) == (kind, f"{place}{words}")
+
+
+def test_an_answer_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for without end, and what was asked may have been done."""
+    monkeypatch.setattr(http_answers, "TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(LostAnswerError) as met:
+            answer_to("PUT", url, place=THERE, refusal=REFUSAL[THERE])
+    assert str(met.value) == f"{THERE} broke off (ReadTimeout)."
 
 
 @pytest.mark.parametrize(("told", "wait_s"), [({"Retry-After": "7"}, 7), ({"Retry-After": "soon"}, 0), ({}, 0)])

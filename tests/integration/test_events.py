@@ -118,6 +118,8 @@ def test_large_messages_make_smaller_batches(fake: FakeEventsEndpoint, tmp_path:
     (tmp_path / "lines").write_bytes(b"\n".join([line] * 9 + [b"z" * (MAX_BATCH_BYTES - 12 - 9 * 50_001 - 1)]) + b"\n")
     assert [len(batch) for batch in batches(tmp_path / "lines", size=100, after=0)] == [10]
     assert [len(batch) for batch in batches(tmp_path / "lines", size=4, after=8)] == [2]
+    (tmp_path / "full").write_bytes(b"\n".join([line] * 18 + [b""]) + b"w" * 49_980 + b"\n")
+    assert [len(batch) for batch in batches(tmp_path / "full", size=100, after=0)] == [9, 9, 1]
     assert list(batches(tmp_path / "lines", size=4, after=10)) == []
 
 

@@ -88,15 +88,23 @@ def test_delivers(delivering: Delivering, fake: FakeLiveIntent) -> None:
     assert (receipt.evidence, again.sent_now, dict(fake.calls)) == ("E6", False, calls)
 
 
-def test_finds_the_audience_on_any_page(delivering: Delivering, fake: FakeLiveIntent) -> None:
+@pytest.mark.parametrize("before", [0, 40, 75])
+def test_finds_the_audience_on_any_page(before: int, delivering: Delivering, fake: FakeLiveIntent) -> None:
     """An audience of that name is used, however many there are; another account's or a deleted one is not."""
-    for number in range(75):
-        fake.account.create({"name": f"other {number}", "accountId": 12345, "dataProviderId": 678})
-    made = [fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}) for _ in range(2)]
-    made[0].status = "Deleted"
+    names = [f"other {number}" for number in range(75)]
+    names[before:before] = ["vip", "vip"]
+    made = [fake.account.create({"name": name, "accountId": 12345, "dataProviderId": 678}) for name in names]
+    made[before].status = "Deleted"
     delivering.deliver()
     assert len(fake.audiences) == 77
-    assert fake.uploads[0].audience == made[1].id
+    assert fake.uploads[0].audience == made[before + 1].id
+
+
+@pytest.mark.parametrize("email", ["", "data@example.com"])
+def test_whom_liveintent_writes_to(email: str, fake: FakeLiveIntent, tmp_path: Path) -> None:
+    """Whoever is named in the audience file hears of the upload."""
+    delivering_to(fake, tmp_path, email=email).deliver()
+    assert fake.uploads[0].email == email
 
 
 @pytest.mark.parametrize(("status", "words"), [("Archived", "is Archived"), ("Active", "there are 2 audiences vip")])
