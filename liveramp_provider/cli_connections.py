@@ -66,7 +66,7 @@ def s3_by_environment(conn_id: str) -> S3Client:
 
     :raises ConnectionConfigError: They lead to no URL.
     """
-    import boto3  # type: ignore[import-untyped]  # ships no types
+    import boto3
 
     try:
         client: S3Client = boto3.Session().client("s3")

@@ -67,7 +67,7 @@ class LiveRampHook(BaseHook):
 
         :raises ConnectionConfigError: As in :meth:`transport`.
         """
-        from paramiko import SSHException  # type: ignore[import-untyped]  # ships no types
+        from paramiko import SSHException
 
         from liveramp_provider.core.transports.sftp import SftpEndpoint
         from liveramp_provider.hooks.sftp_settings import SftpSettings

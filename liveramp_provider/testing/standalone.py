@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # ships no types
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

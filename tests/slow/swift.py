@@ -79,7 +79,7 @@ class SwiftServer:
         return f"http://127.0.0.1:{self._ports['proxy']}"
 
     def client(self) -> S3Client:
-        return boto3.client(
+        client: S3Client = boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
             region_name="us-east-1",
@@ -87,6 +87,7 @@ class SwiftServer:
             aws_secret_access_key="testing",
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
         )
+        return client
 
     def __enter__(self) -> Self:
         (self._home / "d1").mkdir(parents=True)

@@ -15,7 +15,7 @@ EXAMPLES = sorted((ROOT / "examples" / "audiences").glob("*.yaml"))
 def demo(audience: Path, home: Path) -> str:
     """What it prints; it ends well."""
     module = "liveramp_provider.testing.demo"
-    command = [sys.executable, "-m", module, "--date", "2026-11-20", "--audience", audience, "--home", home]
+    command = [sys.executable, "-m", module, "--date", "2026-11-20", "--audience", str(audience), "--home", str(home)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     return done.stdout

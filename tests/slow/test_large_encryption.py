@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from liveramp_provider.core.audience import Encryption
+from liveramp_provider.core.destination import Encryption
 from liveramp_provider.core.pgp import encrypt
 from tests.key_owner import KeyOwner
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 import pytest
 
@@ -62,5 +62,5 @@ def test_nothing_is_staged(swift: SwiftServer, tmp_path: Path) -> None:
     assert "Contents" not in swift.client().list_objects_v2(Bucket="drop", Prefix="staging/")
 
 
-def _no_database(conn_id: str) -> None:
+def _no_database(conn_id: str) -> Never:
     raise AssertionError(conn_id)

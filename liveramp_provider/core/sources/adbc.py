@@ -9,7 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from adbc_driver_manager._reader import AdbcRecordBatchReader
 from adbc_driver_manager.dbapi import Connection, Error
-from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]  # ADBC's driver has no types
+from adbc_driver_postgresql import dbapi
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from liveramp_provider.core.sources.failures import broke_off, refused

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
+from botocore import exceptions as boto
 
 from liveramp_provider.core.errors import ConnectionConfigError, LiveRampError, SourceError, SourceUnavailableError
 from liveramp_provider.core.sources.globs import fixed_prefix, matches

@@ -14,8 +14,8 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from boto3.exceptions import Boto3Error, S3UploadFailedError  # type: ignore[import-untyped]  # ships no types
-from botocore import exceptions as boto  # type: ignore[import-untyped]  # as above
+from boto3.exceptions import Boto3Error, S3UploadFailedError
+from botocore import exceptions as boto
 
 from liveramp_provider.core.errors import SealBrokenError, StagingConfigError, StagingError
 from liveramp_provider.core.progress import step

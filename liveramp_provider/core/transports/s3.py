@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
-from botocore.config import Config  # type: ignore[import-untyped]  # as above
+from botocore import exceptions as boto
+from botocore.config import Config
 
 from liveramp_provider.core.errors import SealBrokenError
 from liveramp_provider.core.ledger import State

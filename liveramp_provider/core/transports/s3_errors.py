@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
+from botocore import exceptions as boto
 
 from liveramp_provider.core.errors import (
     ConnectionConfigError,
