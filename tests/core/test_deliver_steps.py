@@ -18,9 +18,11 @@ from liveramp_provider.core.errors import (
     RemoteFolderError,
     SealBrokenError,
     SmallAudienceError,
+    StaleBaseError,
 )
 from liveramp_provider.core.guards.acceptance import Acceptance, Guard
 from liveramp_provider.core.ledger import State
+from liveramp_provider.core.pipeline import deliver as deliver_module
 from liveramp_provider.core.transports import freed_on_failure
 from tests.deliveries import DAY, NAME, Delivering, sealed_file
 
@@ -94,6 +96,33 @@ def test_what_the_receipt_tells(delivering: Delivering, caplog: pytest.LogCaptur
     assert delivering.deliver() == replace(receipt, sent_now=False)
     at = f"{receipt.committed_at:%F %H:%M}"
     assert caplog.messages[-1] == f"deliver: {NAME} was delivered at {at} UTC; nothing is sent"
+
+
+def test_how_long_it_took(
+    delivering: Delivering, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says how long a delivery took, and how many bytes a second that is."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(deliver_module, "monotonic", iter([100.0, 102.0]).__next__)
+    delivering.deliver()
+    assert caplog.messages[-1] == f"deliver: {NAME}, 30 rows, 12 bytes, E1 (2.0 s, 6 bytes/s)"
+
+
+def test_what_builds_on_another_state(delivering: Delivering, receiver: Receiver) -> None:
+    """Changes go out on the very delivery that they build on, whatever came of other files; else they say what came."""
+    before = of(delivering, day=YESTERDAY)
+    changes = of(delivering, base=delivering.deliver(before).delivery_id)
+    delivering.deliver(of(delivering, slot="DEVICE", name="device.csv"))
+    assert delivering.deliver(changes).sent_now
+    changes = of(delivering, day=TOMORROW, base=delivering.deliver(changes).delivery_id)
+    delivering.deliver(replace(of(delivering), revision=2, name="again.csv"), why="lost")
+    with pytest.raises(StaleBaseError) as stale:
+        delivering.deliver(changes)
+    assert str(stale.value) == (
+        f"{changes.name} brings only what has changed, and builds on another state than the receiver's: "
+        "again.csv was delivered since. It was not sent. A deliver task makes it anew when it is tried again."
+    )
+    assert changes.name not in receiver.came
 
 
 def test_too_few(delivering: Delivering, receiver: Receiver) -> None:

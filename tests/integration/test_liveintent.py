@@ -107,13 +107,27 @@ def test_whom_liveintent_writes_to(email: str, fake: FakeLiveIntent, tmp_path: P
     assert fake.uploads[0].email == email
 
 
-@pytest.mark.parametrize(("status", "words"), [("Archived", "is Archived"), ("Active", "there are 2 audiences vip")])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (
+            "Archived",
+            "the audience vip in account 12345 at LiveIntent is Archived. Activate it there, or write another "
+            "audience_name.",
+        ),
+        (
+            "Active",
+            "there are 2 audiences vip in account 12345 at LiveIntent. Archive or rename all but one there.",
+        ),
+    ],
+)
 def test_no_guess_which_audience(status: str, words: str, delivering: Delivering, fake: FakeLiveIntent) -> None:
     """An archived audience, or two of one name, are for a person; nothing is made and nothing sent."""
     for _ in range(1 if status == "Archived" else 2):
         fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678}).status = status
-    with pytest.raises(RemoteFolderError, match=words):
+    with pytest.raises(RemoteFolderError) as refused:
         delivering.deliver()
+    assert str(refused.value) == words
     assert fake.uploads == ()
 
 
