@@ -19,6 +19,7 @@ from liveramp_provider.core.errors import (
     SealBrokenError,
     SmallAudienceError,
     StaleBaseError,
+    SuspiciousShrinkError,
 )
 from liveramp_provider.core.guards.acceptance import Acceptance, Guard
 from liveramp_provider.core.ledger import State
@@ -123,6 +124,23 @@ def test_what_builds_on_another_state(delivering: Delivering, receiver: Receiver
         "again.csv was delivered since. It was not sent. A deliver task makes it anew when it is tried again."
     )
     assert changes.name not in receiver.came
+
+
+def test_what_follows_a_main_file(delivering: Delivering, receiver: Receiver) -> None:
+    """It goes after that one, is judged by that one's history, and counts as little as that one does."""
+    part = of(delivering, slot="PII_2", after=("PII",), name="part.csv")
+    with pytest.raises(DeliveryBusyError) as early:
+        delivering.deliver(part)
+    assert str(early.value) == "part.csv waits: PII, which goes before it, is not delivered. A task tries it again."
+    delivering.deliver(of(delivering, day=YESTERDAY, members=100))
+    acceptance = Acceptance(guards=frozenset({Guard.SHRINK}), why="agreed")
+    delivering.deliver(acceptance=acceptance)
+    with pytest.raises(SuspiciousShrinkError):
+        delivering.deliver(part)
+    with pytest.raises(SmallAudienceError, match=f"still holds the 30 members delivered for {DAY}"):
+        delivering.deliver(replace(part, members=24))
+    assert "part.csv" not in receiver.came
+    assert delivering.deliver(part, acceptance=acceptance).sent_now
 
 
 def test_too_few(delivering: Delivering, receiver: Receiver) -> None:
