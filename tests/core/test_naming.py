@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from liveramp_provider.core.destination import Encryption
 from liveramp_provider.core.destinations.liveramp import LiveRamp
 from liveramp_provider.core.naming import delivered_name, inner_name, placeholders
+from tests.core.test_destination_audience_manager import audience_manager, segment_files
 
 PLAIN = LiveRamp(
     id="liveramp",
@@ -54,6 +56,16 @@ def test_the_upload_date_is_the_day_after() -> None:
     """A nightly run sends yesterday: its date, not the snapshot's, is what mParticle writes; months end."""
     destination = replace(PLAIN, filename="{org}_{audience}-{kind}_{upload_date}")
     assert inner_name(destination, audience_id="17095", slot="D", day=DAY) == "3242_17095-D_2020-04-01.csv"
+
+
+def test_a_time_tells_revisions_apart() -> None:
+    """Where the name has a time, one sent again has another; a part has its number, and what is whole has none."""
+    destination = audience_manager(*segment_files({"vip": "1"}))
+    name = partial(inner_name, destination, audience_id="vip", slot="20914", day=DAY)
+    assert name() == "ftp_1234_20914_Acme_full_1585699200000.sync"
+    assert name(revision=2, sync="iter") == "ftp_1234_20914_Acme_iter_1585699200001.sync"
+    assert name(part=2) == "ftp_1234_20914_Acme_full_1585699200000002.sync"
+    assert inner_name(PLAIN, audience_id="vip", slot="PII", day=DAY, revision=2) == "3242_vip-PII_2020-03-31_r2.csv"
 
 
 @pytest.mark.parametrize(
