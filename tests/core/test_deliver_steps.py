@@ -114,6 +114,7 @@ def test_what_builds_on_another_state(delivering: Delivering, receiver: Receiver
     before = of(delivering, day=YESTERDAY)
     changes = of(delivering, base=delivering.deliver(before).delivery_id)
     delivering.deliver(of(delivering, slot="DEVICE", name="device.csv"))
+    delivering.deliver(of(delivering, audience="other", name="other.csv"))
     assert delivering.deliver(changes).sent_now
     changes = of(delivering, day=TOMORROW, base=delivering.deliver(changes).delivery_id)
     delivering.deliver(replace(of(delivering), revision=2, name="again.csv"), why="lost")
