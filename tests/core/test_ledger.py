@@ -385,6 +385,17 @@ def test_who_is_at_work_alongside(ledger: Ledger, file: SealedFile, ledger_datab
     assert ledger.alongside(held) == ()
 
 
+@pytest.mark.parametrize(
+    ("slot", "of_one"), [("D", True), ("D_2", True), ("D_info", True), ("D-IDFA", False), ("DX", False)]
+)
+def test_what_goes_out_alone(slot: str, of_one: bool, ledger: Ledger, file: SealedFile) -> None:
+    """Parts and control files are of their main file; a file whose name merely begins like it is another one."""
+    ledger.claim(replace(file, slot=slot), folder=FOLDER, holder="run 1")
+    tomorrow = replace(file, slot="D_3", day=DAY + timedelta(days=1))
+    other = ledger.claim(tomorrow, folder=FOLDER, holder="run 2").delivery
+    assert (ledger.beside(other) is not None) is of_one
+
+
 @pytest.mark.usefixtures("far_zone")
 def test_the_zone_of_a_worker_changes_nothing(ledger: Ledger, file: SealedFile) -> None:
     """A lease and the time of a delivery are moments, wherever the clock on the wall of a worker stands."""

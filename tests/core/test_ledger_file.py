@@ -71,5 +71,5 @@ def test_any_engine_of_sqlite(tmp_path: Path) -> None:
 def test_other_databases_are_refused() -> None:
     """A database for whose locks nobody vouches holds no ledger, and is not even asked."""
     engine = sa.create_engine("duckdb:///:memory:")
-    with pytest.raises(ConnectionConfigError, match="a ledger lives in PostgreSQL or SQLite, not in duckdb"):
+    with pytest.raises(ConnectionConfigError, match=r"^a ledger lives in PostgreSQL or SQLite, not in duckdb\.$"):
         Ledger(engine)
