@@ -16,6 +16,7 @@ from liveramp_provider.core.errors import (
     LiveRampError,
     OutOfOrderError,
     RemoteFolderError,
+    SchemaDriftError,
     SealBrokenError,
     SmallAudienceError,
     StaleBaseError,
@@ -187,6 +188,14 @@ def test_what_was_accepted_is_kept(delivering: Delivering, caplog: pytest.LogCap
     with delivering.ledger.transaction() as connection:
         kept = connection.exec_driver_sql("select guard, who, why from liveramp_acceptances").all()
     assert [tuple(line) for line in kept] == [("shrink", "run 1", "agreed")]
+
+
+def test_another_delimiter(delivering: Delivering, receiver: Receiver) -> None:
+    """The same columns parted by something else are another header to whoever reads them."""
+    delivering.deliver(of(delivering, day=YESTERDAY, delimiter="|"))
+    with pytest.raises(SchemaDriftError):
+        delivering.deliver()
+    assert delivering.deliver(of(delivering, delimiter="|")).sent_now
 
 
 def test_a_warning_is_said(delivering: Delivering, caplog: pytest.LogCaptureFixture) -> None:

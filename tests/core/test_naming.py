@@ -58,6 +58,7 @@ def test_the_upload_date_is_the_day_after() -> None:
     assert inner_name(destination, audience_id="17095", slot="D", day=DAY) == "3242_17095-D_2020-04-01.csv"
 
 
+@pytest.mark.usefixtures("far_zone")
 def test_a_time_tells_revisions_apart() -> None:
     """Where the name has a time, one sent again has another; a part has its number, and what is whole has none."""
     destination = audience_manager(*segment_files({"vip": "1"}))
