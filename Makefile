@@ -1,10 +1,10 @@
 # make demo  – one audience from a sample warehouse to LiveRamp in a box, through Airflow; another one: AUDIENCE=FILE
 # make up    – Airflow's UI with LiveRamp in a box beside it, until Ctrl-C
 # make test  – install what the tests need, then lint, types, import contracts and all tests
-# make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB, all demos
+# make slow  – tests that take long or need more of Debian: OpenStack Swift, files of more than 4 GiB, all demos; 10 minutes
 # make faults – the table of docs/reliability.md; half an hour
 # make coverage – whether the tests take every branch of the code that delivers; some minutes
-# make mutants – the code that delivers, changed in every small way: which changes no test sees; hours
+# make mutants – the code that delivers, changed in every small way: which changes no test sees; more than an hour
 # make bench – the figures of docs/performance.md, with nothing else running; 20 minutes
 
 PYTHON   ?= python3
