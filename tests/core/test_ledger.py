@@ -386,11 +386,20 @@ def test_who_is_at_work_alongside(ledger: Ledger, file: SealedFile, ledger_datab
 
 
 @pytest.mark.parametrize(
-    ("slot", "of_one"), [("D", True), ("D_2", True), ("D_info", True), ("D-IDFA", False), ("DX", False)]
+    ("changes", "of_one"),
+    [
+        ({}, True),
+        ({"slot": "D_2"}, True),
+        ({"slot": "D_info"}, True),
+        ({"slot": "D-IDFA"}, False),
+        ({"slot": "DX"}, False),
+        ({"audience": "other"}, False),
+        ({"destination": "other"}, False),
+    ],
 )
-def test_what_goes_out_alone(slot: str, of_one: bool, ledger: Ledger, file: SealedFile) -> None:
+def test_what_goes_out_alone(changes: dict[str, str], of_one: bool, ledger: Ledger, file: SealedFile) -> None:
     """Parts and control files are of their main file; a file whose name merely begins like it is another one."""
-    ledger.claim(replace(file, slot=slot), folder=FOLDER, holder="run 1")
+    ledger.claim(replace(file, **{"slot": "D", **changes}), folder=FOLDER, holder="run 1")
     tomorrow = replace(file, slot="D_3", day=DAY + timedelta(days=1))
     other = ledger.claim(tomorrow, folder=FOLDER, holder="run 2").delivery
     assert (ledger.beside(other) is not None) is of_one
