@@ -15,7 +15,6 @@ from tests.plain_segments import State, applied, check_control, membership, read
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.airflow.conftest import Outcome
 
 EXAMPLE = REPOSITORY / "examples" / "audiences" / "audience_manager.yaml"
 SEGMENTS = {"high_value": "101", "low_value": "102"}
@@ -46,15 +45,6 @@ def in_segments(warehouse: Path, day: date) -> dict[str, State]:
     return {dpid: membership(people, SEGMENTS, trait=trait, dpid=dpid) for dpid, trait in KINDS.items()}
 
 
-def run(installation: Installation, day: date) -> Outcome:
-    """A run whose deliver tasks are tried twice."""
-    dag = installation.dag()
-    for slot in KINDS:
-        task = dag.get_task(f"audience_manager.deliver_{slot}")
-        task.retries, task.retry_delay = 1, timedelta(0)
-    return installation.run(day, dag=dag)
-
-
 def test_three_days(installation: Installation, tmp_path: Path) -> None:
     """One DAG carries the segments of three days; a try that breaks off is taken up, and a rerun sends nothing."""
     warehouse, days = tmp_path / "warehouse.db", [DAY + timedelta(days=number) for number in range(3)]
@@ -73,11 +63,11 @@ def test_three_days(installation: Installation, tmp_path: Path) -> None:
         for number, day in enumerate(days):
             if number == 1:
                 server.misbehave(Fault.DROP_AT, at=10)
-            outcome = run(installation, day)
+            outcome = installation.run_trying_twice(day)
             assert set(outcome.tasks.values()) == {"success"}, outcome.output[-3000:]
             tries = sorted(outcome.tries[f"audience_manager.deliver_{slot}"] for slot in KINDS)
             assert tries == ([1, 2] if number == 1 else [1, 1])
-            rerun = run(installation, day)
+            rerun = installation.run_trying_twice(day)
             assert set(rerun.tasks.values()) == {"success"}
             for name, content in server.taken[len(came) :]:
                 assert name not in came

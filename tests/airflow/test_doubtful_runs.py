@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.airflow.conftest import Installation, Outcome
+    from tests.airflow.conftest import Installation
 
 BOTH = sorted((PII, DEVICE))
 
@@ -41,15 +40,6 @@ def arrived(sftp: FaultySftp) -> list[str]:
     return sorted(name for name, _ in sftp.taken)
 
 
-def run(installation: Installation) -> Outcome:
-    """A run whose deliver tasks are tried twice."""
-    dag = installation.dag()
-    for slot in ("PII", "D"):
-        task = dag.get_task(f"liveramp.deliver_{slot}")
-        task.retries, task.retry_delay = 1, timedelta(0)
-    return installation.run(dag=dag)
-
-
 def close(installation: Installation) -> list[str]:
     """A person looks at the Files page, finds there what is in doubt, and says so; the names of it."""
     doubts = recorded(installation.ledger, state=State.IN_DOUBT)
@@ -65,14 +55,14 @@ def test_a_lost_answer_to_a_close(installation: Installation, sftp: FaultySftp) 
     """Written directly: the file was taken, nobody said so, nothing is sent again, and a person's word ends it."""
     installation.edit("path: /uploads", "upload: direct\n    path: /uploads")
     sftp.misbehave(Fault.LOSE_CLOSE_REPLY)
-    first, second = run(installation), run(installation)
+    first, second = installation.run_trying_twice(), installation.run_trying_twice()
 
     assert sorted(first.tasks[f"liveramp.deliver_{slot}"] for slot in ("PII", "D")) == ["failed", "success"]
     assert second.tasks == first.tasks
     assert "DeliveryInDoubtError" in first.output
     assert arrived(sftp) == BOTH
     assert len(close(installation)) == 1
-    assert set(run(installation).tasks.values()) == {"success"}
+    assert set(installation.run_trying_twice().tasks.values()) == {"success"}
     assert arrived(sftp) == BOTH
     assert installation.leaks() == []
 
@@ -82,12 +72,12 @@ def test_a_lost_ledger(installation: Installation, sftp: FaultySftp) -> None:
     """A ledger that is gone has nothing sent again: staging knows what was begun, and a person's word ends it."""
     assert set(installation.run().tasks.values()) == {"success"}
     installation.ledger.unlink()
-    second = run(installation)
+    second = installation.run_trying_twice()
 
     assert {second.tasks[f"liveramp.deliver_{slot}"] for slot in ("PII", "D")} == {"failed"}
     assert {second.tries[f"liveramp.deliver_{slot}"] for slot in ("PII", "D")} == {1}
     assert arrived(sftp) == BOTH
     assert close(installation) == BOTH
-    assert set(run(installation).tasks.values()) == {"success"}
+    assert set(installation.run_trying_twice().tasks.values()) == {"success"}
     assert arrived(sftp) == BOTH
     assert installation.leaks() == []
