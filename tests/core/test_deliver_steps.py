@@ -114,8 +114,8 @@ def test_what_builds_on_another_state(delivering: Delivering, receiver: Receiver
     """Changes go out on the very delivery that they build on, whatever came of other files; else they say what came."""
     before = of(delivering, day=YESTERDAY)
     changes = of(delivering, base=delivering.deliver(before).delivery_id)
-    delivering.deliver(of(delivering, slot="DEVICE", name="device.csv"))
-    delivering.deliver(of(delivering, audience="other", name="other.csv"))
+    for other in ({"slot": "DEVICE"}, {"audience": "other"}, {"destination": "other"}):
+        delivering.deliver(replace(before, name="other.csv", **other))
     assert delivering.deliver(changes).sent_now
     changes = of(delivering, day=TOMORROW, base=delivering.deliver(changes).delivery_id)
     delivering.deliver(replace(of(delivering), revision=2, name="again.csv"), why="lost")
