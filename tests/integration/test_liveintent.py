@@ -334,12 +334,17 @@ def test_who_is_not_the_first_gives_way(fake: FakeLiveIntent, tmp_path: Path) ->
 
 
 def test_the_first_waits(fake: FakeLiveIntent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes first in order waits until the others have left, and leaves himself where that takes too long."""
+    """Who comes first waits until the others have left, takes what they made, and leaves where that takes too long."""
+
+    def made(_: float) -> None:
+        fake.account.create({"name": "vip", "accountId": 12345, "dataProviderId": 678})
+        other.release()
+
     other = delivering_to(fake, tmp_path, "IDFA").claim()
     delivering = delivering_to(fake, tmp_path)
     with pytest.raises(DeliveryBusyError, match="the worker of IDFA makes"):
         delivering.deliver()
-    monkeypatch.setattr(transport_module, "sleep", lambda _: other.release())
+    monkeypatch.setattr(transport_module, "sleep", made)
     patient = replace(delivering, transport=way_to(fake, patience_s=60))
     assert patient.deliver().evidence == "E6"
     assert len(fake.audiences) == 1
