@@ -163,7 +163,7 @@ class Delivering:
         )
 
     def tried(self, tries: int = 4) -> str:
-        """How it ends after some tries: the evidence, or the error."""
+        """What became of it, tried as Airflow would: the evidence, or an error's name."""
         for _ in range(tries):
             try:
                 return self.deliver().evidence
@@ -171,7 +171,7 @@ class Delivering:
                 continue
             except LiveRampError as error:
                 return type(error).__name__
-        return "still trying"
+        return TransportError.__name__
 
     def claim(self, *way: State, holder: str = "run 1") -> Claim:
         """A claim that has come the way through these states, its upload named ``.upload.tmp``."""

@@ -61,8 +61,10 @@ def answering(status: int, headers: dict[str, str] | None = None, *, certificate
             context.load_cert_chain(certificate, certificate.with_name("server.key"))
             server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def error_of(place: str, status: int, headers: dict[str, str] | None = None) -> LiveRampError:

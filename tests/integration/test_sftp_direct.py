@@ -14,7 +14,6 @@ import pytest
 from liveramp_provider.core.errors import (
     DeliveryInDoubtError,
     LedgerError,
-    LiveRampError,
     RemoteFolderError,
     RemoteFullError,
     TransportError,
@@ -59,18 +58,6 @@ def delivering(sftp: FaultySftp, tmp_path: Path) -> Delivering:
     return Delivering(file, tmp_path / "ledger" / "ledger.sqlite", sftp.folder, direct(sftp))
 
 
-def outcome(delivering: Delivering, tries: int = 4) -> str:
-    """What became of the delivery, tried as Airflow would: an error's name, or the evidence."""
-    for _ in range(tries):
-        try:
-            return delivering.deliver().evidence
-        except TransportError:
-            continue
-        except LiveRampError as error:
-            return type(error).__name__
-    return "TransportError"
-
-
 @D_AND_E
 def test_written_under_its_name(delivering: Delivering, sftp: FaultySftp) -> None:
     """Where nothing is renamed, the file arrives whole, once, and the evidence says how weak that is (E5)."""
@@ -103,10 +90,10 @@ def test_when_it_arrived(delivering: Delivering, sftp: FaultySftp) -> None:
 def test_broken_line(at: int, delivering: Delivering, sftp: FaultySftp) -> None:
     """A line that breaks while the file is written ends in doubt, and not a byte is sent again."""
     sftp.misbehave(Fault.DROP_AT, at=at)
-    assert outcome(delivering) == "DeliveryInDoubtError"
+    assert delivering.tried() == "DeliveryInDoubtError"
     sftp.poll()
     assert (sftp.taken, sftp.calls["open"]) == (((NAME, CONTENT[:at]),), 1)
-    assert outcome(delivering) == "DeliveryInDoubtError"
+    assert delivering.tried() == "DeliveryInDoubtError"
 
 
 @D_AND_E
@@ -125,7 +112,7 @@ def test_nobody_can_know(fault: Fault, delivering: Delivering, sftp: FaultySftp)
     """Wherever an answer is missing, and nothing is there to see, a person has to look; nothing is sent twice."""
     delivering.transport = replace(direct(sftp), deadlines=QUICK)
     sftp.misbehave(fault, at=100_000)
-    assert outcome(delivering) == "DeliveryInDoubtError"
+    assert delivering.tried() == "DeliveryInDoubtError"
     sftp.poll()
     assert delivering.recorded().state is State.IN_DOUBT
     assert (len(sftp.taken) <= 1, sftp.calls["open"]) == (True, 1)
@@ -148,7 +135,7 @@ def test_plain_no(fault: Fault, at: int, error: type[Exception], delivering: Del
         delivering.deliver()
     sftp.poll()
     assert (sftp.taken, listing(sftp.drop), delivering.recorded().state) == ((), {}, State.SEALED)
-    assert outcome(delivering) == "E5"
+    assert delivering.tried() == "E5"
     sftp.poll()
     assert sftp.taken == WHOLE
 
@@ -166,7 +153,7 @@ def test_torso_that_stays(delivering: Delivering, sftp: FaultySftp) -> None:
     """Where the torso cannot be removed, it may be taken when it is closed: a doubt."""
     sftp.misbehave(Fault.NO_REMOVE)
     sftp.misbehave(Fault.QUOTA, at=100_000)
-    assert outcome(delivering) == "DeliveryInDoubtError"
+    assert delivering.tried() == "DeliveryInDoubtError"
     assert sftp.taken == ((NAME, CONTENT[:100_000]),)
 
 
@@ -176,7 +163,7 @@ def test_seen_in_full_size(fault: Fault, delivering: Delivering, sftp: FaultySft
     """Where the file may be looked at, one that is there in full size has arrived, and the evidence says how (S)."""
     delivering.transport = replace(direct(sftp), deadlines=QUICK)
     sftp.misbehave(fault)
-    assert outcome(delivering) == "S"
+    assert delivering.tried() == "S"
     sftp.poll()
     assert (sftp.taken, sftp.calls["open"]) == (WHOLE, 1)
 
@@ -185,11 +172,11 @@ def test_seen_in_full_size(fault: Fault, delivering: Delivering, sftp: FaultySft
 def test_seen_in_part(delivering: Delivering, sftp: FaultySftp) -> None:
     """One byte less is no arrival; a person decides, and once the torso is away, it is sent."""
     sftp.misbehave(Fault.DROP_AT, at=299_999)
-    assert outcome(delivering) == "DeliveryInDoubtError"
+    assert delivering.tried() == "DeliveryInDoubtError"
     assert listing(sftp.drop) == {NAME: CONTENT[:299_999]}
     (sftp.drop / NAME).unlink()
     resolve(delivering.ledger, delivering.recorded().delivery_id, Outcome.NOT_DELIVERED, why="torso", who="anna")
-    assert outcome(delivering) == "E5"
+    assert delivering.tried() == "E5"
 
 
 @every(Pickup.A)
@@ -197,7 +184,7 @@ def test_full_size_means_whole(delivering: Delivering, sftp: FaultySftp) -> None
     """The last byte goes by itself when all others are acknowledged: full size means no hole."""
     sftp.misbehave(Fault.NO_REMOVE)
     sftp.misbehave(Fault.FAIL_WRITE, at=2)
-    assert outcome(delivering) == "DeliveryInDoubtError"
+    assert delivering.tried() == "DeliveryInDoubtError"
     assert listing(sftp.drop) == {NAME: CONTENT[:-1]}
 
 
@@ -216,7 +203,7 @@ def test_resend(
     """Who asked for it gets the same bytes once more, at least once in full, and the log says that it may be twice."""
     delivering.transport = direct(sftp, resend=True)
     sftp.misbehave(fault, at=100_000)
-    assert outcome(delivering) == "E5"
+    assert delivering.tried() == "E5"
     sftp.poll()
     assert sftp.taken[-1] == (NAME, CONTENT)
     assert arrived is None or [len(content) for _, content in sftp.taken] == arrived
@@ -259,7 +246,7 @@ def test_refused_when_sent_again(delivering: Delivering, sftp: FaultySftp) -> No
     delivering.claim(State.WRITING)
     (sftp.drop / NAME).mkdir()
     delivering.transport = direct(sftp, resend=True)
-    assert outcome(delivering) == "TransportError"
+    assert delivering.tried() == "TransportError"
     assert delivering.recorded().state is State.WRITING
 
 
@@ -283,7 +270,7 @@ def test_refused_rename_and_a_new_file(delivering: Delivering, sftp: FaultySftp)
         delivering.deliver()
     delivering.transport = chosen
     delivering.file = sealed_file(delivering.file.path.with_name("rebuilt"), b"rebuilt")
-    assert outcome(delivering) == "E5"
+    assert delivering.tried() == "E5"
     sftp.poll()
     assert (sftp.taken, delivering.recorded().sha256) == (((NAME, b"rebuilt"),), delivering.file.sha256)
 
@@ -324,7 +311,7 @@ def test_recovery(
         (sftp.drop / NAME).write_bytes(there)
     delivering.transport = direct(sftp, resend=resend)
     known = "E5" if resend else "DeliveryInDoubtError"
-    assert outcome(delivering) == ("S" if there == CONTENT else known)
+    assert delivering.tried() == ("S" if there == CONTENT else known)
     left = {} if there is None else {NAME: there}
     assert listing(sftp.drop) == (left if known != "E5" else {NAME: CONTENT})
 
@@ -333,7 +320,7 @@ def test_recovery(
 def test_old_holder_resumes(way: list[State], delivering: Delivering, sftp: FaultySftp) -> None:
     """An old holder that goes on after another has taken over writes nothing and removes nothing."""
     old = delivering.claim(*way)
-    with_it = outcome(delivering)
+    with_it = delivering.tried()
     before = sftp.calls["open"], sftp.calls["remove"], sftp.taken
     with pytest.raises(LedgerError, match="took this delivery over"):
         delivering.transport.send(delivering.file.path, old)
